@@ -158,7 +158,7 @@ def judge(model, judge:Classifier, reference:dict, n:int=10_000, steps:int=50, w
     return dict(agreement=hit.mean().item(), by_class=[round(hit[y == c].mean().item(), 4) for c in range(model.cfg.num_classes)],
                 fd=frechet_distance(statistics(f), reference), samples=n, steps=steps, guidance=w, sampler=sampler, seed=seed), x
 
-# %% ../nbs/05_classifier.ipynb #73079511
+# %% ../nbs/05_classifier.ipynb #6e600586
 def main(argv=None):
     "The command `python -m tqdit.classifier`; see `--help`."
     p = argparse.ArgumentParser('tqdit.classifier', description='Train the judge, or let it judge trained DiTs.')
@@ -182,12 +182,12 @@ def main(argv=None):
         save_record(Path(a.out).with_suffix('.json'), dict(accuracy=acc, parameters=sum(q.numel() for q in model.parameters())), seed=a.seed, samples=len(val), seconds=time.time() - began, device=device)
         return print(f'accuracy {acc:.4f} on {len(val)} held-out images')
     net = load_classifier(a.with_classifier, device); ref = statistics(look(net, images)[0]); results = []
+    dit = load_dit(a.judge[0], device=device)
+    if a.compile: dit.compile()
     for path in a.judge:
-        t0, dit = time.time(), load_dit(path, device=device)
-        fwd = torch.compile(dit) if a.compile else dit
-        call = type('Net', (nn.Module,), {'forward': lambda s, *args: fwd(*args)})(); call.cfg, call.dit = dit.cfg, dit
-        with torch.autocast(device.type, torch.bfloat16, enabled=a.bf16): res, _ = judge(call, net, ref, a.samples, a.steps, a.guidance, a.seed, batch_size=a.batch_size)
-        results.append(dict(checkpoint=Path(path).name, **res, seconds=round(time.time() - t0, 1)))
+        began_one = time.time(); dit.load_state_dict(load_dit(path).state_dict())
+        with torch.autocast(device.type, torch.bfloat16, enabled=a.bf16): res, _ = judge(dit, net, ref, a.samples, a.steps, a.guidance, a.seed, batch_size=a.batch_size)
+        results.append(dict(checkpoint=Path(path).name, **res, seconds=round(time.time() - began_one, 1)))
         if not rank: print({k: v for k, v in results[-1].items() if k in ('checkpoint', 'agreement', 'fd', 'seconds')}, flush=True)
     if not rank: save_record(a.out, results, seed=a.seed, samples=a.samples, seconds=time.time() - began, device=device)
     if dist.is_initialized(): dist.destroy_process_group()

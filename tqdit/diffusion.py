@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from .core import NoiseStream
 
-# %% ../nbs/03_diffusion.ipynb #c4e9587c
+# %% ../nbs/03_diffusion.ipynb #a79251ec
 class Diffusion:
     "Noise schedule of DDPM, respaced to `T` of the steps it was trained with; index `i` counts sampling steps, 0 is the cleanest."
     def __init__(self, 
@@ -29,34 +29,37 @@ class Diffusion:
         self.beta_tilde = self.beta*(1 - self.abar_prev)/(1 - self.abar)
         # beta_tilde is zero at i = 0 and its logarithm is not finite: the next one stands in, as in the official code
         self.log_beta_tilde = np.log(np.append(self.beta_tilde[1:2] if T > 1 else self.beta[:1], self.beta_tilde[1:]))
+        self.tables = dict(signal=self.abar**0.5, noise=(1 - self.abar)**0.5, 
+            signal_prev=self.abar_prev**0.5, noise_prev=(1 - self.abar_prev)**0.5, log_beta=np.log(self.beta), log_beta_tilde=self.log_beta_tilde,
+            mean_x0=self.abar_prev**0.5*self.beta/(1 - self.abar), mean_x=(1 - self.beta)**0.5*(1 - self.abar_prev)/(1 - self.abar))
+        self._on = {}                                     # tables by (name, device, dtype), so that none is copied twice
 
     def __repr__(self): return f'Diffusion of {self.T} steps at t = {self.t[:3].tolist()[:self.T]} … {self.t[-1]}'
 
-    def at(self, table, i, like): 
+    def at(self, name, i, like): 
         "One table's values at steps `i` (int or shape (B,)), shaped to multiply `like`."
-        v = torch.as_tensor(table, dtype=like.dtype, device=like.device)[torch.as_tensor(i, device=like.device)]
-        return v.reshape(-1, *[1]*(like.ndim - 1))
+        key = name, like.device, like.dtype
+        if key not in self._on: self._on[key] = torch.as_tensor(self.tables[name]).to(like.device, like.dtype)
+        return self._on[key][i].reshape(-1, *[1]*(like.ndim - 1))
 
     def q_sample(self, x0, i, noise):
         "Noisy images: sqrt(abar) x0 + sqrt(1 - abar) noise."
-        return self.at(self.abar**0.5, i, x0)*x0 + self.at((1 - self.abar)**0.5, i, x0)*noise
+        return self.at('signal', i, x0)*x0 + self.at('noise', i, x0)*noise
 
     def predict_x0(self, x, i, eps): 
         "The clean images that `x` and their noise `eps` imply."
-        return (x - self.at((1 - self.abar)**0.5, i, x)*eps)/self.at(self.abar**0.5, i, x)
+        return (x - self.at('noise', i, x)*eps)/self.at('signal', i, x)
 
     def posterior(self, x0, x, i): 
         "Mean of q(x_prev | x, x0)."
-        a = self.abar_prev**0.5*self.beta/(1 - self.abar)
-        b = (1 - self.beta)**0.5*(1 - self.abar_prev)/(1 - self.abar)
-        return self.at(a, i, x)*x0 + self.at(b, i, x)*x
+        return self.at('mean_x0', i, x)*x0 + self.at('mean_x', i, x)*x
 
     def log_variance(self, v, i): 
         "Log variance of a DDPM step from the network's raw variance channels `v`."
-        lo, hi = self.at(self.log_beta_tilde, i, v), self.at(np.log(self.beta), i, v)
+        lo, hi = self.at('log_beta_tilde', i, v), self.at('log_beta', i, v)
         return lo + (hi - lo)*(v + 1)/2
 
-# %% ../nbs/03_diffusion.ipynb #f4427439
+# %% ../nbs/03_diffusion.ipynb #750a6764
 def reverse_step(diff:Diffusion, 
         out:Tensor, # the network's output, shape (B, C or 2C, H, W)
         x:Tensor, # the noisy images it saw, shape (B, C, H, W)
@@ -69,11 +72,11 @@ def reverse_step(diff:Diffusion,
     x0 = diff.predict_x0(x, i, eps)
     if clip: x0 = x0.clamp(-1, 1)
     if noise is None:
-        eps = (x - diff.at(diff.abar**0.5, i, x)*x0)/diff.at((1 - diff.abar)**0.5, i, x)  # consistent with the clipped x0
-        return diff.at(diff.abar_prev**0.5, i, x)*x0 + diff.at((1 - diff.abar_prev)**0.5, i, x)*eps
+        eps = (x - diff.at('signal', i, x)*x0)/diff.at('noise', i, x)  # consistent with the clipped x0
+        return diff.at('signal_prev', i, x)*x0 + diff.at('noise_prev', i, x)*eps
     mean = diff.posterior(x0, x, i)
     if i == 0: return mean                                    # the last step adds no noise
-    logvar = diff.log_variance(v, i) if v is not None else diff.at(diff.log_beta_tilde, i, x)
+    logvar = diff.log_variance(v, i) if v is not None else diff.at('log_beta_tilde', i, x)
     return mean + (logvar/2).exp()*noise
 
 # %% ../nbs/03_diffusion.ipynb #b4268244

@@ -54,7 +54,7 @@ def byte_nll(x, mean, logvar):
                        torch.special.ndtr(up) - torch.special.ndtr(down)))
     return -mass.clamp_min(1e-12).log()
 
-# %% ../nbs/04_train.ipynb #49205ee4
+# %% ../nbs/04_train.ipynb #1713209f
 def hybrid_loss(model, # called as model(x, t, y), with noise and raw variance as output
         diff:Diffusion, # the full schedule
         x0:Tensor, # clean images in [-1, 1], shape (B, C, H, W)
@@ -68,7 +68,7 @@ def hybrid_loss(model, # called as model(x, t, y), with noise and raw variance a
     mse = (eps - noise).square().flatten(1).mean(1)
     mean = diff.posterior(diff.predict_x0(x, t, eps.detach()), x, t)   # the bound trains the variance only
     logvar = diff.log_variance(v, t)
-    kl = normal_kl(diff.posterior(x0, x, t), diff.at(diff.log_beta_tilde, t, x), mean, logvar)
+    kl = normal_kl(diff.posterior(x0, x, t), diff.at('log_beta_tilde', t, x), mean, logvar)
     vb = torch.where((t == 0).view(-1, 1, 1, 1), byte_nll(x0, mean, logvar), kl)
     return mse, vb.flatten(1).mean(1)/math.log(2)
 
