@@ -158,7 +158,7 @@ def judge(model, judge:Classifier, reference:dict, n:int=10_000, steps:int=50, w
     return dict(agreement=hit.mean().item(), by_class=[round(hit[y == c].mean().item(), 4) for c in range(model.cfg.num_classes)],
                 fd=frechet_distance(statistics(f), reference), samples=n, steps=steps, guidance=w, sampler=sampler, seed=seed), x
 
-# %% ../nbs/05_classifier.ipynb #6e600586
+# %% ../nbs/05_classifier.ipynb #e9de8462
 def main(argv=None):
     "The command `python -m tqdit.classifier`; see `--help`."
     p = argparse.ArgumentParser('tqdit.classifier', description='Train the judge, or let it judge trained DiTs.')
@@ -188,8 +188,9 @@ def main(argv=None):
         began_one = time.time(); dit.load_state_dict(load_dit(path).state_dict())
         with torch.autocast(device.type, torch.bfloat16, enabled=a.bf16): res, _ = judge(dit, net, ref, a.samples, a.steps, a.guidance, a.seed, batch_size=a.batch_size)
         results.append(dict(checkpoint=Path(path).name, **res, seconds=round(time.time() - began_one, 1)))
-        if not rank: print({k: v for k, v in results[-1].items() if k in ('checkpoint', 'agreement', 'fd', 'seconds')}, flush=True)
-    if not rank: save_record(a.out, results, seed=a.seed, samples=a.samples, seconds=time.time() - began, device=device)
+        if rank: continue
+        save_record(a.out, results, seed=a.seed, samples=a.samples, seconds=time.time() - began, device=device)   # after each, so that nothing is lost
+        print({k: v for k, v in results[-1].items() if k in ('checkpoint', 'agreement', 'fd', 'seconds')}, flush=True)
     if dist.is_initialized(): dist.destroy_process_group()
 
 # %% ../nbs/05_classifier.ipynb #829c1736
