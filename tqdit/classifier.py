@@ -6,12 +6,13 @@
 __all__ = ['CIFAR10_CLASSES', 'ResBlock', 'Classifier', 'held_out', 'train_classifier', 'save_classifier', 'load_classifier',
            'look', 'statistics', 'frechet_distance', 'judge', 'main']
 
-# %% ../nbs/05_classifier.ipynb #b592acd2
+# %% ../nbs/05_classifier.ipynb #6fbab8c8
 import argparse, json, math, os, time
 from pathlib import Path
 import numpy as np, torch, torch.distributed as dist, torch.nn.functional as F
 from torch import nn, Tensor
-from tqdm.auto import tqdm
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
 from safetensors.torch import save_file
 from .core import atomic_path, best_device, git_commit, mix_seed, save_record, to_uint8
 from .checkpoint import CheckpointError, load_dit, read_tensors, shipped
@@ -49,7 +50,7 @@ class Classifier(nn.Module):
 
     def forward(self, x): return self.head(self.features(x))
 
-# %% ../nbs/05_classifier.ipynb #83d720f7
+# %% ../nbs/05_classifier.ipynb #21e14f1a
 def held_out(n:int, # images in the training set
         k:int=5000, # images kept for validation
         seed:int=0) -> tuple[Tensor, Tensor]: # indices for training, indices held out
@@ -78,14 +79,18 @@ def _cutmix(x, y, g): # paste a box of a shuffled batch; label weights follow th
 def train_classifier(images:Tensor, # uint8, shape (n, 3, 32, 32)
         labels:Tensor, # shape (n,)
         epochs:int=120, batch:int=512, lr:float=0.4, weight_decay:float=5e-4, mix:float=0.5, # how often CutMix is used
-        seed:int=0, device=None, compile:bool=False, seconds:float=math.inf, # if time runs short, epochs are cut so that the run still ends well
+        model:Classifier=None, # what to train; by default a fresh `Classifier`
+        train:Tensor=None, # indices to train on; by default all that are not held out
+        seed:int=0, device=None, compile:bool=False, 
+        seconds:float=math.inf, # if time runs short, epochs are cut so that the learning rate still comes down
         progress:bool=True) -> Classifier: # the averaged weights, in eval mode
     "Train on everything but the held-out images; SGD with Nesterov momentum, one cycle, label smoothing, averaged weights."
     device = torch.device(device or best_device()); torch.manual_seed(seed)
-    train, _ = held_out(len(images)); images, labels = images.to(device), labels.to(device); train = train.to(device)
+    train = (held_out(len(images))[0] if train is None else train).to(device); images, labels = images.to(device), labels.to(device)
     K = int(labels.max()) + 1
-    model = Classifier(K).to(device, memory_format=torch.channels_last)
-    avg = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True)
+    model = (model or Classifier(K)).to(device, memory_format=torch.channels_last)
+    ema = lambda avg, now, n: get_ema_multi_avg_fn(min(0.998, (1 + int(n))/(10 + int(n))))(avg, now, n)
+    avg = AveragedModel(model, multi_avg_fn=ema, use_buffers=True)
     opt = torch.optim.SGD(model.parameters(), lr, momentum=0.9, nesterov=True, weight_decay=weight_decay)
     net, g, per = torch.compile(model) if compile else model, torch.Generator(device).manual_seed(seed), len(train)//batch
     coin = np.random.default_rng(seed)
@@ -193,6 +198,5 @@ def main(argv=None):
         print({k: v for k, v in results[-1].items() if k in ('checkpoint', 'agreement', 'fd', 'seconds')}, flush=True)
     if dist.is_initialized(): dist.destroy_process_group()
 
-# %% ../nbs/05_classifier.ipynb #829c1736
-#| eval: false
-if __name__ == '__main__': main()
+# %% ../nbs/05_classifier.ipynb #cfee9804
+if __name__ == '__main__' and '__file__' in globals(): main()      # as a command, not in a notebook

@@ -6,12 +6,14 @@
 __all__ = ['mix_seed', 'NoiseStream', 'atomic_path', 'device_name', 'best_device', 'git_commit', 'save_record', 'load_record',
            'to_uint8', 'image_grid', 'show_images', 'psnr']
 
-# %% ../nbs/00_core.ipynb #9f3e1300
+# %% ../nbs/00_core.ipynb #7c4cd2b9
 import json, math, os, platform, subprocess, sys, tempfile, time
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 import numpy as np, torch
 from torch import Tensor
+import tqdit
 
 # %% ../nbs/00_core.ipynb #9927536b
 def mix_seed(*numbers:int # non-negative, e.g. a seed and an index
@@ -46,7 +48,7 @@ def atomic_path(path # where the finished file shall be
         os.replace(tmp, path)
     finally: Path(tmp).unlink(missing_ok=True)
 
-# %% ../nbs/00_core.ipynb #c1349586
+# %% ../nbs/00_core.ipynb #87b6f5b0
 def device_name(device=None # a torch device or its name; by default the best there is
                ) -> str:
     "The hardware's own name, for instance `NVIDIA H100 80GB HBM3` or the processor's model."
@@ -61,10 +63,12 @@ def best_device() -> str:
     return 'cuda' if torch.cuda.is_available() else 'cpu'
 
 def git_commit() -> str:
-    "The commit of the working tree, with `+` where files differ from it; `TQDIT_COMMIT` stands in where there is no git."
-    def git(*a): return subprocess.run(['git', *a], capture_output=True, text=True, check=True).stdout.strip()
-    try: return git('rev-parse', '--short=12', 'HEAD') + ('+' if git('status', '--porcelain', '-uno') else '')
-    except (OSError, subprocess.CalledProcessError): return os.environ.get('TQDIT_COMMIT', 'unknown')
+    "The commit tqdit runs from, with `+` where tracked files differ from it; for an installed package `TQDIT_COMMIT` or its version."
+    def git(*a): return subprocess.run(['git', '-C', str(files('tqdit')), *a], capture_output=True, text=True, check=True).stdout.strip()
+    try: 
+        git('ls-files', '--error-unmatch', 'core.py')         # an installed copy may lie inside somebody else's repository
+        return git('rev-parse', '--short=12', 'HEAD') + ('+' if git('status', '--porcelain', '-uno') else '')
+    except (OSError, subprocess.CalledProcessError): return os.environ.get('TQDIT_COMMIT', f'v{tqdit.__version__}')
 
 # %% ../nbs/00_core.ipynb #bf88dcf9
 def save_record(path, # the JSON file, written atomically
@@ -89,7 +93,7 @@ def load_record(path) -> dict:
     if missing: raise ValueError(f'{path}: no record, {sorted(missing)} missing; write it with tqdit.core.save_record')
     return rec
 
-# %% ../nbs/00_core.ipynb #54b67c71
+# %% ../nbs/00_core.ipynb #3ca2cee7
 def to_uint8(x:Tensor # images in [-1, 1], shape (..., C, H, W); values outside are clipped
             ) -> Tensor: # uint8, same shape
     "Images as bytes, rounded to the nearest."
@@ -103,11 +107,12 @@ def image_grid(x:Tensor, # images in [-1, 1], shape (B, C, H, W)
     from torchvision.utils import make_grid
     return make_grid(to_uint8(x).cpu(), nrow=nrow, padding=pad, pad_value=255).permute(1, 2, 0)
 
-def show_images(x, nrow=8, title=None, ax=None, size=0.7):
-    "Draw a grid of images in [-1, 1]; `size` is inches an image."
+def show_images(x, nrow=8, title=None, ax=None, size=0.7, captions=()):
+    "Draw a grid of images in [-1, 1]; `size` is inches an image, `captions` stand above the first row."
     import matplotlib.pyplot as plt
-    if ax is None: _, ax = plt.subplots(figsize=(size*min(nrow, len(x)), size*math.ceil(len(x)/nrow) + 0.2*bool(title)))
-    ax.imshow(image_grid(x, nrow)); ax.axis('off')
+    if ax is None: _, ax = plt.subplots(figsize=(size*min(nrow, len(x)), size*math.ceil(len(x)/nrow) + 0.2*bool(title) + 0.15*bool(captions)))
+    ax.imshow(image_grid(x, nrow), interpolation='nearest'); ax.axis('off')
+    for i, c in enumerate(captions): ax.text(1 + x.shape[-1]/2 + (x.shape[-1] + 1)*i, -1, c, ha='center', va='bottom', fontsize=8)
     if title: ax.set_title(title, fontsize=9)
     return ax
 

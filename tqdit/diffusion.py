@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['Diffusion', 'reverse_step', 'guided', 'sample']
 
-# %% ../nbs/03_diffusion.ipynb #efd27c5b
+# %% ../nbs/03_diffusion.ipynb #72b39c70
 import math
 import numpy as np, torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 from .core import NoiseStream
 
 # %% ../nbs/03_diffusion.ipynb #a79251ec
@@ -92,7 +92,7 @@ def guided(model, # called as model(x, t, y)
         return torch.cat([(unc + w*(cond - unc))[:, :channels], cond[:, channels:]], 1)
     return f
 
-# %% ../nbs/03_diffusion.ipynb #c69e5a6c
+# %% ../nbs/03_diffusion.ipynb #90365b16
 @torch.no_grad()
 def sample(model, # a DiT or any callable (x, t, y) with a `cfg`
         labels, # class of each image, shape (n,)
@@ -117,8 +117,8 @@ def sample(model, # a DiT or any callable (x, t, y) with a `cfg`
     device = device or next(model.parameters()).device
     clip = cfg.in_channels == 3 if clip is None else clip
     diff, net, shape = Diffusion(steps), guided(model, cfg.num_classes, w), (cfg.in_channels, cfg.input_size, cfg.input_size)
-    done, chunks = [], list(zip(labels.split(batch_size), indices.split(batch_size)))
-    with tqdm(total=len(chunks)*steps, desc=f'{sampler} {steps}', disable=not progress, leave=False) as bar:
+    done, chunks = [], list(zip(labels.split(batch_size), indices.split(batch_size))) if len(labels) else []
+    with tqdm(total=len(chunks)*steps, desc=f'{sampler} {steps}', disable=not (progress and chunks), leave=False) as bar:
         for y, ids in chunks:
             stream, y = NoiseStream(seed, ids, device), y.to(device)
             x = stream(*shape)

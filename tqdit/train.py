@@ -6,7 +6,7 @@
 __all__ = ['load_images', 'normal_kl', 'byte_nll', 'hybrid_loss', 'TrainConfig', 'Trainer', 'fit', 'save_state', 'load_state',
            'main']
 
-# %% ../nbs/04_train.ipynb #302f23ea
+# %% ../nbs/04_train.ipynb #762be8fd
 import argparse, io, json, math, os, time
 from copy import deepcopy
 from dataclasses import dataclass, asdict, fields
@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np, torch, torch.distributed as dist
 from torch import nn, Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 from .core import atomic_path, best_device, mix_seed, save_record
 from .diffusion import Diffusion
 from .dit import DiT, DiTConfig, TQDIT_CIFAR10, init_weights
-from .checkpoint import CheckpointError, read_tensors, save_dit
+from .checkpoint import CheckpointError, load_dit, read_tensors, save_dit
 
 # %% ../nbs/04_train.ipynb #ba5470c9
 def load_images(path # folder for torchvision's CIFAR-10, or an .npz file
@@ -197,12 +197,13 @@ def load_state(tr:Trainer, path) -> Trainer:
     tr.step, tr.log = s['step'], s['log']
     return tr
 
-# %% ../nbs/04_train.ipynb #86de749c
+# %% ../nbs/04_train.ipynb #07bdb8fc
 def main(argv=None):
     "The command `python -m tqdit.train`; see `--help`."
     p = argparse.ArgumentParser('tqdit.train', description='Train a DiT on labelled images; resumes from OUT/state.pt.')
     p.add_argument('--data', required=True, help='folder for CIFAR-10 (downloaded if need be), or an .npz')
     p.add_argument('--out', required=True, help='folder for state.pt, ema_STEP.safetensors and log.json')
+    p.add_argument('--init', help='checkpoint to start from (its averaged weights, a fresh optimizer) instead of a fresh model')
     p.add_argument('--model', default='{}', help='JSON with fields of DiTConfig that differ from tqdit-cifar10')
     p.add_argument('--seconds', type=float, default=math.inf, help='stop and save after so much time')
     p.add_argument('--snapshots', type=int, default=8, help='how often averaged weights are kept during the run')
@@ -214,7 +215,8 @@ def main(argv=None):
     if device.type == 'cuda': torch.cuda.set_device(device); torch.set_float32_matmul_precision('high')
     cfg = TrainConfig(**{f.name: getattr(a, f.name) for f in fields(TrainConfig)})
     torch.manual_seed(cfg.seed)
-    model = init_weights(DiT(DiTConfig(**{**asdict(TQDIT_CIFAR10), **json.loads(a.model)})))
+    model = load_dit(a.init) if a.init else init_weights(DiT(DiTConfig(**{**asdict(TQDIT_CIFAR10), **json.loads(a.model)})))
+    for n, w in model.named_parameters(): w.requires_grad_(n != 'pos_embed')
     tr = Trainer(model, *load_images(a.data), cfg, device, a.compile)
     if (out/'state.pt').is_file(): load_state(tr, out/'state.pt')
     stops = sorted({round(cfg.steps*(i + 1)/a.snapshots) for i in range(a.snapshots)})
@@ -228,6 +230,5 @@ def main(argv=None):
         print(f'step {tr.step} of {cfg.steps}, {tr.log[-1]}' if tr.log else f'nothing to do: step {tr.step}')
     if dist.is_initialized(): dist.destroy_process_group()
 
-# %% ../nbs/04_train.ipynb #829c1736
-#| eval: false
-if __name__ == '__main__': main()
+# %% ../nbs/04_train.ipynb #cfee9804
+if __name__ == '__main__' and '__file__' in globals(): main()      # as a command, not in a notebook
