@@ -9,6 +9,7 @@ cfg = configparser.ConfigParser(delimiters=['=']); cfg.read(root/'settings.ini')
 raw = f"https://raw.githubusercontent.com/{cfg['user']}/{cfg['repo']}/{cfg['branch']}/nbs/"
 
 nb = nbformat.read(root/'nbs'/'index.ipynb', as_version=4)
+nb.metadata['language_info'] = {'name': 'python'}                    # so that code blocks are coloured
 nb.cells = [c for c in nb.cells if not re.search(r'^#\|\s*(hide|include:\s*false)\s*$', c.source, re.M)]
 for c in nb.cells:
     if c.cell_type != 'code': continue
