@@ -15,6 +15,8 @@ import numpy as np, torch
 from torch import Tensor
 import tqdit
 
+if os.environ.get('IN_TEST'): torch.set_num_threads(1)      # nbdev_test runs a notebook on each core; more threads would only fight for them
+
 # %% ../nbs/00_core.ipynb #9927536b
 def mix_seed(*numbers:int # non-negative, e.g. a seed and an index
             ) -> int: # 63 well-mixed bits
