@@ -150,12 +150,19 @@ def frechet_distance(a:dict, b:dict) -> float:
     return float(fid_statistics_to_metric(a, b, verbose=False)['frechet_inception_distance'])
 
 # %% ../nbs/05_classifier.ipynb #263b4cbf
-def judge(model, judge:Classifier, reference:dict, n:int=10_000, steps:int=50, w:float=1.5, seed:int=0, sampler='ddim', batch_size:int=1000, progress=True) -> dict:
-    "Draw `n` images, as many of each class, and judge them; under torch.distributed every process draws its share."
+def judge(model, # a DiT
+        net:Classifier, # the judge
+        reference:dict, # `statistics` of real images' features
+        n:int=10_000, # images to draw, as many of each class
+        steps:int=50, # sampling steps
+        w:float=1.5, # guidance scale
+        seed:int=0, sampler:str='ddim', batch_size:int=1000, progress:bool=True
+        ) -> tuple[dict, Tensor]: # agreement, FD and how they were taken; and this process's images, uint8
+    "Draw images and judge them; under torch.distributed every process draws its share of the same set."
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     ids = torch.arange(n)[rank::world]; y = ids % model.cfg.num_classes
     x = to_uint8(sample(model, y, steps, sampler, w, seed, indices=ids, batch_size=batch_size, progress=progress and not rank))
-    f, logits = look(judge, x)
+    f, logits = look(net, x)
     parts = [(f, logits.argmax(1), y)]
     if world > 1: parts = [None]*world; dist.all_gather_object(parts, (f, logits.argmax(1), y))
     f, said, y = (torch.cat(o) for o in zip(*parts))
@@ -169,7 +176,7 @@ def main(argv=None):
     p = argparse.ArgumentParser('tqdit.classifier', description='Train the judge, or let it judge trained DiTs.')
     p.add_argument('--data', required=True, help='folder for CIFAR-10 (downloaded if need be), or an .npz')
     p.add_argument('--out', required=True, help='with --judge a JSON record, else the .safetensors to write')
-    p.add_argument('--judge', nargs='*', help='DiT checkpoints to judge'); p.add_argument('--with-classifier', help='by default the shipped one')
+    p.add_argument('--judge', nargs='+', help='DiT checkpoints to judge'); p.add_argument('--with-classifier', help='by default the shipped one')
     p.add_argument('--samples', type=int, default=10_000); p.add_argument('--steps', type=int, default=50)
     p.add_argument('--guidance', type=float, default=1.5); p.add_argument('--seed', type=int, default=0); p.add_argument('--batch-size', type=int, default=1000)
     p.add_argument('--epochs', type=int, default=120); p.add_argument('--seconds', type=float, default=math.inf); p.add_argument('--compile', action='store_true')
