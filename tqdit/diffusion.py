@@ -17,12 +17,16 @@ class Diffusion:
     "Noise schedule of DDPM, respaced to `T` of the steps it was trained with; index `i` counts sampling steps, 0 is the cleanest."
     def __init__(self, 
             T:int=1000, # sampling steps, 1..train_steps
-            train_steps:int=1000): # steps the model was trained with
+            train_steps:int=1000, # steps the model was trained with
+            t=None): # the model's timestep at each sampling step, ascending; by default T of them, evenly spread
+        T = T if t is None else len(t)
         if not 1 <= T <= train_steps: raise ValueError(f'T sampling steps must lie in 1..{train_steps}, got {T}')
         self.T, self.train_steps = T, train_steps
         every = np.cumprod(1 - np.linspace(0.1, 20, train_steps)/train_steps)
         # t[i]: the trained model's timestep at sampling step i, evenly spread from 0 to train_steps - 1
-        self.t = np.round(np.linspace(0, train_steps - 1, T)).astype(int) if T > 1 else np.array([train_steps - 1])
+        if t is None: t = np.round(np.linspace(0, train_steps - 1, T)) if T > 1 else [train_steps - 1]
+        self.t = np.asarray(t).astype(int)
+        if (np.diff(self.t) <= 0).any() or not 0 <= self.t[0] <= self.t[-1] < train_steps: raise ValueError(f'timesteps must ascend within 0..{train_steps - 1}, got {self.t.tolist()}')
         self.abar = every[self.t]
         self.abar_prev = np.append(1., self.abar[:-1])
         self.beta = 1 - self.abar/self.abar_prev
