@@ -7,9 +7,9 @@ __all__ = ['PRESETS', 'FORMAT', 'VARIANTS', 'Statistics', 'collect', 'fit_input'
            'fit', 'quantize', 'statistics', 'pack', 'unpack', 'save_quantized', 'load_quantized', 'ablate', 'bench',
            'main']
 
-# %% ../nbs/12_calibrate.ipynb #7be5f31d
+# %% ../nbs/12_calibrate.ipynb #565c2c0f
 import argparse, hashlib, json, math, time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 import numpy as np, torch
 from torch import nn, Tensor
@@ -26,7 +26,7 @@ from .mrq import GELUMRQ, SoftmaxMRQ, softmax_candidates
 from .observers import BINS, bin_centres, bin_of, search_range, watch
 from .uniform import UniformQuantizer, code_range, minmax_quantizer
 
-# %% ../nbs/12_calibrate.ipynb #d3fcb783
+# %% ../nbs/12_calibrate.ipynb #794c2705
 class Statistics:
     "Tables of a calibration pass: named tensors, and what they were taken from."
     def __init__(self, groups:TimeGroups, info=None): self.groups, self.info, self.t = groups, info or {}, {}
@@ -65,7 +65,7 @@ def collect(model:DiT, # full precision
         w:float=1.5, # guidance scale
         seed:int=0, # of probes and of what is kept
         batch:int=8, # guided samples evaluated together
-        values:int=8192, # values of one sample that enter a histogram
+        values:int=4096, # values of one sample that enter a histogram
         tokens:int=64, # tokens of one sample that enter the second moments
         kept:int=512, # whole tokens kept for each group, where channels will be balanced
         state=None, # file that holds the tables from time to time; an interrupted run goes on from it
@@ -81,11 +81,12 @@ def collect(model:DiT, # full precision
         if old.info.get('digest') != who: raise ValueError(f'{state} belongs to another calibration (model, images or settings differ); delete it, or name another file')
         S = old
     per_row = max(1, kept*groups.G//(2*N)); now = {}
-    rand = lambda n, k: torch.randint(n, (k,), generator=now['rng']).to(dev)
-    def see(name, i, x): now[name, i] = x.flatten(1).aminmax(dim=1)          # kept until the gradient comes
+    rand = lambda n, k: torch.randint(n, (k,), generator=now['rng']).sort().values.to(dev)      # in order, which memory likes
+    def see(name, i, x): 
+        now[name, i] = lo, hi = x.flatten(1).aminmax(dim=1)                 # kept until the gradient comes
+        if not (lo.isfinite().all() and hi.isfinite().all()): raise ValueError(f'{name}: NaN or infinite activations; the model or its input is broken')
     def on_grad(name, i, x, g):
         p, r, G = f'{name}.{i}', now['g'], groups.G; lo, hi = now.pop((name, i)); n = x[0].numel()
-        if not (lo.isfinite().all() and hi.isfinite().all()): raise ValueError(f'{name}: NaN or infinite activations; the model or its input is broken')
         fill = lambda v, how, first: torch.full((G, *v.shape[1:]), first, device=dev).scatter_reduce_(0, r.view(-1, *[1]*(v.ndim - 1)).expand_as(v), v, how)
         S.extreme(f'{p}/lo', fill(lo, 'amin', math.inf), torch.minimum); S.extreme(f'{p}/hi', fill(hi, 'amax', -math.inf), torch.maximum)
         xf, gf = x.reshape(len(x), n), g.reshape(len(x), n)
@@ -119,7 +120,7 @@ def collect(model:DiT, # full precision
         for p, f in flags: p.requires_grad_(f)
     return S
 
-# %% ../nbs/12_calibrate.ipynb #92c9f7ce
+# %% ../nbs/12_calibrate.ipynb #0c7007ec
 def fit_input(h:Tensor, # weights of the bins that decide, shape (G, b)
         c:Tensor, # centres of the bins, shape (b,)
         lo:Tensor, hi:Tensor, # extremes, shape (G,)
@@ -145,10 +146,11 @@ def fit_input(h:Tensor, # weights of the bins that decide, shape (G, b)
     e = err(other)
     return (other, e) if e.sum() < least.sum() else (best, least)
 
-# %% ../nbs/12_calibrate.ipynb #4e1bba2a
+# %% ../nbs/12_calibrate.ipynb #db22cf0c
 def fit_weight(W:Tensor, # shape (out, in)
         H:Tensor, # second moments of the input, shape (in, in); None: the identity
-        bits:int, rule:str # the policy's `weights`
+        bits:int, rule:str, # the policy's `weights`
+        n:int=26 # scales to try for each row, from half of the min-max scale up
         ) -> tuple[Tensor, Tensor, Tensor]: # codes (out, in), scales (out, 1), damage tr(dW H dW^T) by row (out,)
     "Quantize a weight matrix, one scale for each row."
     lo, hi = code_range(bits); W = W.float(); s = W.abs().amax(1, keepdim=True).clamp(min=1e-12)/hi
@@ -156,7 +158,7 @@ def fit_weight(W:Tensor, # shape (out, in)
     damage = lambda q, s: (((d := q*s - W) @ H)*d).sum(1)
     near = lambda s: (W/s).round().clamp(lo, hi)
     if rule == 'minmax': return near(s), s, damage(near(s), s)
-    grid = torch.linspace(0.5, 1., 26, device=W.device); E = torch.stack([damage(near(s*f), s*f) for f in grid]); s = s*grid[E.argmin(0)][:, None]
+    grid = torch.linspace(0.5, 1., n, device=W.device); E = torch.stack([damage(near(s*f), s*f) for f in grid]); s = s*grid[E.argmin(0)][:, None]
     q = near(s); e = damage(q, s)
     if rule == 'gptq':
         q2 = gptq(W, H, s, bits); e2 = damage(q2, s); better = e2 < e
@@ -179,7 +181,7 @@ def gptq(W:Tensor, H:Tensor, s:Tensor, bits:int, damp:float=0.01, # shapes (out,
         W[:, b:] -= E @ U[a:b, b:]
     return Q[:, order.argsort()]
 
-# %% ../nbs/12_calibrate.ipynb #81e1fc44
+# %% ../nbs/12_calibrate.ipynb #dfda7da0
 def fit_factor(W:Tensor, # shape (out, D)
         S:Statistics, name:str, policy:Policy, alphas=(0., .25, .5, .75, 1.)) -> tuple[Tensor, float, list]: # factor (D,), its exponent, and the damages of all exponents
     "The channel factor r^alpha with the least expected damage of activations and weights together."
@@ -189,7 +191,7 @@ def fit_factor(W:Tensor, # shape (out, D)
         f = (al*(r.log() - r.log().mean())).exp()
         h, c, lo, hi = rebin(x[some]/f, g[some]*f*2, row[some], S.groups.G, policy.groups)
         _, ea = fit_input(h, c, lo, hi, policy.a_bits, policy.scales)
-        e = fit_weight(W*f, (H/f[:, None]/f).float(), policy.w_bits, 'search' if policy.weights != 'minmax' else 'minmax')[2]
+        e = fit_weight(W*f, (H/f[:, None]/f).float(), policy.w_bits, 'search' if policy.weights != 'minmax' else 'minmax', 6)[2]
         damages.append((ea.sum() + (e*F/F.sum()).sum()).item())
     al = alphas[int(np.argmin(damages))]
     return (al*(r.log() - r.log().mean())).exp(), al, damages
@@ -200,7 +202,7 @@ def rebin(x, g, row, G, to): # histogram of kept tokens, for `to` groups: weight
     ends = [torch.full((to,), first, device=x.device).scatter_reduce_(0, row, v, how) for v, how, first in ((x.amin(1), 'amin', math.inf), (x.amax(1), 'amax', -math.inf))]
     return h[:, used], bin_centres(x.device)[used], *ends
 
-# %% ../nbs/12_calibrate.ipynb #49eaa335
+# %% ../nbs/12_calibrate.ipynb #ad9ec11b
 def fit(model:DiT, # full precision
         S:Statistics, policy:Policy=Policy(), progress:bool=True) -> DiT: # quantized; `.report` lists every choice
     "Choose all quantizers of a model from collected statistics. The model passed in stays as it is."
@@ -257,7 +259,7 @@ def statistics(model:DiT, groups:int=10, n:int=32, w:float=1.5, seed:int=1_000_0
     tg = TimeGroups.even(groups)
     return collect(model, calibration_set(model, tg, n, w, 1, seed, progress), tg, policy, w, seed, state=state, progress=progress)
 
-# %% ../nbs/12_calibrate.ipynb #dcc4329f
+# %% ../nbs/12_calibrate.ipynb #e26d4efb
 FORMAT = 'tqdit-quantized', 1
 _KINDS = dict(UniformQuantizer=lambda b: UniformQuantizer(b), SoftmaxMRQ=lambda b: SoftmaxMRQ(b, 2.**(1 - b)), GELUMRQ=lambda b: GELUMRQ(b, 1., 1.))
 
@@ -321,7 +323,7 @@ def load_quantized(path, device='cpu') -> DiT: # in 'quant' mode; its full-preci
     except (KeyError, RuntimeError, ValueError) as e: raise CheckpointError(f'{path}: the file is incomplete or of another model: {e}') from None
     return set_mode(net.to(device), 'quant')
 
-# %% ../nbs/12_calibrate.ipynb #0771a1c7
+# %% ../nbs/12_calibrate.ipynb #0b9501a5
 VARIANTS = dict(baseline=dict(scales='minmax', mrq=False, groups=1, weights='minmax', balance=False), HO=dict(scales='fisher', mrq=False, groups=1, weights='search', balance=False),
     MRQ=dict(scales='minmax', mrq=True, groups=1, weights='minmax', balance=False), TGQ=dict(scales='minmax', mrq=False, groups=10, weights='minmax', balance=False),
     paper=dict(weights='search', balance=False), tqdit={})
@@ -342,15 +344,22 @@ def ablate(model, S:Statistics, widths=((8, 8), (6, 6), (4, 8), (4, 4)), variant
             if each: each(rows)
     return rows
 
+def _resident_peak(reset=False) -> int: # bytes; where there is no /proc, 0
+    try:
+        if reset: Path('/proc/self/clear_refs').write_text('5')
+        return int(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])*1024
+    except (OSError, StopIteration): return 0
+
 def bench(model, groups:int=10, n:int=32, policy=Policy(6, 6), **kw) -> dict:
     "Seconds and peak memory of a whole calibration."
-    dev = next(model.parameters()).device; tg = TimeGroups.even(groups); times = {}
+    dev = next(model.parameters()).device; tg = TimeGroups.even(groups); times, policy = {}, replace(policy, groups=groups)
     if dev.type == 'cuda': torch.cuda.reset_peak_memory_stats(); torch.cuda.synchronize()
+    else: _resident_peak(reset=True)
     def lap(name): 
         if dev.type == 'cuda': torch.cuda.synchronize()
         times[name] = round(time.time() - lap.t, 2); lap.t = time.time()
     lap.t = time.time(); cal = calibration_set(model, tg, n, per=1); lap('calibration set'); S = collect(model, cal, tg, policy, progress=False, **kw); lap('collect'); fit(model, S, policy, progress=False); lap('fit')
-    peak = torch.cuda.max_memory_allocated() if dev.type == 'cuda' else __import__('resource').getrusage(__import__('resource').RUSAGE_SELF).ru_maxrss*1024
+    peak = torch.cuda.max_memory_allocated() if dev.type == 'cuda' else _resident_peak()
     return dict(depth=model.cfg.depth, width=model.cfg.hidden_size, groups=groups, n=n, **times, seconds=round(sum(times.values()), 2), forward=S.info['forward'], backward=S.info['backward'], table_MiB=round(S.bytes/2**20), peak_GiB=round(peak/2**30, 2))
 
 def main(argv=None):
@@ -377,13 +386,11 @@ def main(argv=None):
     net = load_dit(a.models[0], device=a.device); S = statistics(net, n=a.n)
     if a.what == 'ablation': return rec(ablate(net, S, images=a.images, steps=a.steps, each=lambda r: (print({k: v for k, v in r[-1].items() if k in ('bits', 'variant', 'psnr')}, flush=True), rec(r, a.images))), a.images)
     rows, labels = [], torch.arange(a.images) % net.cfg.num_classes
-    nets = {(f'W{wb}A{ab}', v): fit(net, S, Policy(wb, ab, **VARIANTS[v])) for wb, ab in ((8, 8), (6, 6)) for v in ('tqdit', 'paper', 'baseline')}
+    nets = {f'W{b}A{b}': fit(net, S, Policy(b, b)) for b in (8, 6)}
     for sampler, T in [(s, T) for T in (50, 20, 100, 250) for s in ('ddim', 'ddpm')]:
-        n = a.images if T == 50 else min(a.images, 64); kw = dict(steps=T, sampler=sampler, seed=0); x = sample(net, labels[:n], **kw)
-        for (bits, v), q in nets.items():
-            if v == 'paper' and T != 50: continue
-            d = psnr(sample(q, labels[:n], **kw), x); rows.append(dict(bits=bits, variant=v, sampler=sampler, steps=T, images=n, psnr=d.mean().item(), psnr_std=d.std().item())); print(rows[-1], flush=True)
-        rec(rows, a.images)
+        n = a.images if T <= 50 else max(1, a.images*50//T); kw = dict(steps=T, sampler=sampler, seed=0); x = sample(net, labels[:n], **kw)
+        for bits, q in nets.items():
+            if bits == 'W8A8' or T <= 50: d = psnr(sample(q, labels[:n], **kw), x); rows.append(dict(bits=bits, sampler=sampler, steps=T, images=n, psnr=d.tolist())); print(rows[-1], flush=True); rec(rows, a.images)
 
-# %% ../nbs/12_calibrate.ipynb #48d71017
+# %% ../nbs/12_calibrate.ipynb #ff7bbdf4
 if __name__ == '__main__' and '__file__' in globals(): main()      # as a command, not in a notebook

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TimeGroups', 'Clock', 'Grouped', 'follow_time', 'calibration_set']
 
-# %% ../nbs/09_groups.ipynb #efb92e7a
+# %% ../nbs/09_groups.ipynb #c8d7cee1
 import math
 from dataclasses import dataclass
 import numpy as np, torch
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from .core import NoiseStream
 from .diffusion import Diffusion, guided, reverse_step
 
-# %% ../nbs/09_groups.ipynb #d70e4ae3
+# %% ../nbs/09_groups.ipynb #0f0aa2ea
 @dataclass(frozen=True)
 class TimeGroups:
     "Consecutive groups of model timesteps; group g holds t in [starts[g], starts[g+1])."
@@ -42,7 +42,7 @@ class TimeGroups:
         return torch.bucketize(t, torch.tensor(self.starts[1:], device=t.device, dtype=t.dtype), right=True)
     def bounds(self, g): return self.starts[g], (self.starts + (self.train_steps,))[g + 1]
 
-# %% ../nbs/09_groups.ipynb #558e7bf1
+# %% ../nbs/09_groups.ipynb #1db05a3c
 class Clock:
     "The group of the running evaluation: a number, or a tensor (B,) where the batch mixes timesteps."
     def __init__(self, groups:TimeGroups): self.groups, self.g = groups, None
@@ -77,7 +77,7 @@ def follow_time(model:nn.Module, # called as model(x, t, y)
     model.clock.groups = groups
     return model.clock
 
-# %% ../nbs/09_groups.ipynb #7292e126
+# %% ../nbs/09_groups.ipynb #f0ef160f
 @torch.no_grad()
 def calibration_set(model, # a full-precision DiT
         groups:TimeGroups, 

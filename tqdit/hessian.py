@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['probe']
 
-# %% ../nbs/11_hessian.ipynb #da9d1dbc
+# %% ../nbs/11_hessian.ipynb #7ba92697
 import torch
 from torch import Tensor
 from .core import NoiseStream, mix_seed
 from .diffusion import guided
 
-# %% ../nbs/11_hessian.ipynb #96b084b1
+# %% ../nbs/11_hessian.ipynb #33734608
 def probe(model, # called as model(x, t, y), with a `cfg`
           x:Tensor, # noisy images, shape (B, C, H, W)
           t:Tensor, # timesteps, shape (B,)
