@@ -255,8 +255,8 @@ def quantize(model:DiT, # full precision
     return fit(model, statistics(model, policy.groups, PRESETS[preset], w, seed, state, progress, policy), policy, progress)
 
 def statistics(model:DiT, groups:int=10, n:int=32, w:float=1.5, seed:int=1_000_000, state=None, progress:bool=True, policy:Policy=Policy()) -> Statistics:
-    "Draw the calibration set, one step a group, and collect: what several policies of one model can share."
-    tg = TimeGroups.even(groups)
+    "Draw the calibration set, one step a group, and collect: what several policies of one model can share. Fewer than ten groups are divided, so that the whole walk is seen; `fit` merges them."
+    tg = TimeGroups.even(groups*-(-10//groups))
     return collect(model, calibration_set(model, tg, n, w, 1, seed, progress), tg, policy, w, seed, state=state, progress=progress)
 
 # %% ../nbs/12_calibrate.ipynb #e26d4efb

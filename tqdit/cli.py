@@ -6,7 +6,7 @@
 __all__ = ['compare', 'file_bytes', 'table', 'draw', 'demo', 'run_quantize', 'main']
 
 # %% ../nbs/16_cli.ipynb #b9ff5a29
-import argparse, sys, tempfile, time
+import argparse, math, sys, tempfile, time
 from pathlib import Path
 import torch
 from tqdm import tqdm
@@ -37,7 +37,7 @@ def compare(model, # a full-precision DiT
             bar.update()
         run('FP32', model, None)
         bar.set_description('calibration'); start = time.time()
-        S = statistics(model, max(p.groups for p in policies), PRESETS[preset], w, progress=progress); took = time.time() - start; bar.update()
+        S = statistics(model, math.lcm(*[p.groups for p in policies]), PRESETS[preset], w, progress=progress); took = time.time() - start; bar.update()
         for p in policies:
             bar.set_description(f'{p.name}: fitting'); start = time.time()
             net = fit(model, S, p, progress=progress); bar.update()
@@ -92,7 +92,7 @@ def demo(a) -> int:
 def run_quantize(a) -> int:
     "`tqdit quantize`: calibrate a DiT and save it; an interrupted run goes on from OUT.state."
     out, start = Path(a.out), time.time(); state = out.with_name(out.name + '.state')
-    model = load_dit(a.checkpoint, num_heads=a.heads, device=a.device); policy = (Policy.plain if a.plain else Policy)(*map(int, a.bits), groups=a.groups)
+    model = load_dit(a.checkpoint, num_heads=a.heads, device=a.device); policy = (Policy.plain if a.plain else Policy)(*map(int, a.bits), **({} if a.groups is None else dict(groups=a.groups)))
     net = quantize(model, policy, a.preset, a.guidance, a.seed, state); save_quantized(net, out); state.unlink(missing_ok=True)
     print(f'{out}: {policy.name}, {out.stat().st_size/1e6:.1f} MB, {time.time() - start:.0f} s; load it with tqdit.calibrate.load_quantized')
     return 0
@@ -121,7 +121,7 @@ def main(argv=None) -> int:
     q = sub.add_parser('quantize', help='quantize a DiT and save it', formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     q.add_argument('--checkpoint', default='tqdit-cifar10', help='official .pt, or .safetensors'); q.add_argument('--heads', type=int, help="number of heads, where the width is none of the official ones")
     q.add_argument('--bits', type=_bits, default=('8', '8'), metavar='WkAk'); q.add_argument('--out', required=True, help='the .safetensors to write')
-    q.add_argument('--preset', choices=list(PRESETS), default='full'); q.add_argument('--guidance', type=float, default=1.5); q.add_argument('--groups', type=int, default=10); q.add_argument('--plain', action='store_true', help='min-max scales')
+    q.add_argument('--preset', choices=list(PRESETS), default='full'); q.add_argument('--guidance', type=float, default=1.5); q.add_argument('--groups', type=int, help='time groups; by default 10, with --plain 1'); q.add_argument('--plain', action='store_true', help='min-max scales')
     q.add_argument('--seed', type=int, default=1_000_000); q.add_argument('--device', default=best_device()); q.set_defaults(run=run_quantize)
     a = p.parse_args(argv); a.argv = argv
     try: return a.run(a)
