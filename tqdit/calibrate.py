@@ -165,18 +165,20 @@ def fit_weight(W:Tensor, # shape (out, in)
         q, e = torch.where(better[:, None], q2, q), torch.where(better, e2, e)
     return q, s, e
 
-def gptq(W:Tensor, H:Tensor, s:Tensor, bits:int, damp:float=0.01, # shapes (out, in), (in, in), (out, 1)
-        block:int=128) -> Tensor: # codes
+def gptq(W:Tensor, H:Tensor, s:Tensor, bits:int, damp:float=0.01, # shapes (out, in), (in, in); scales of (out, 1) or (out, in)
+        block:int=128, z=None) -> Tensor: # codes; z are zero-points, shaped like s
     "Round column by column, the most active first, and let later columns make good for earlier ones (GPTQ, arXiv 2210.17323)."
-    lo, hi = code_range(bits); D = W.shape[1]; s = s[:, 0]
+    lo, hi = code_range(bits); D = W.shape[1]
     H = H.double() + (damp*H.diagonal().mean() + 1e-30)*torch.eye(D, device=H.device)
     order = H.diagonal().argsort(descending=True); W, H = W[:, order].clone(), H[order][:, order]
+    s, z = (torch.as_tensor(0. if v is None else v, device=W.device).expand_as(W)[:, order] for v in (s, z))
     U = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(H)), upper=True).float(); Q = torch.empty_like(W)
     for a in range(0, D, block):
         b = min(a + block, D); Wb, E = W[:, a:b].clone(), torch.empty_like(W[:, a:b])
         for i in range(b - a):
-            Q[:, a + i] = (Wb[:, i]/s).round().clamp(lo, hi)
-            E[:, i] = (Wb[:, i] - Q[:, a + i]*s)/U[a + i, a + i]
+            si, zi = s[:, a + i], z[:, a + i]
+            Q[:, a + i] = ((Wb[:, i]/si).round() + zi).clamp(lo, hi)
+            E[:, i] = (Wb[:, i] - (Q[:, a + i] - zi)*si)/U[a + i, a + i]
             Wb[:, i:] -= E[:, i, None]*U[a + i, a + i:b]
         W[:, b:] -= E @ U[a:b, b:]
     return Q[:, order.argsort()]

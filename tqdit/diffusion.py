@@ -109,6 +109,7 @@ def sample(model, # a DiT or any callable (x, t, y) with a `cfg`
         clip:bool=None, # clip predicted images to [-1, 1]; by default for models with three channels
         callback=None, # called as callback(i, t, x, out) after each evaluation, before the step
         device=None, # by default where the model's parameters are
+        stream=NoiseStream, # makes the noise, called as stream(seed, indices, device)
         progress:bool=True # show a bar
         ) -> Tensor: # images in about [-1, 1], shape (n, C, H, W), on the CPU
     "Draw images. Raises `ValueError` for an unknown sampler or for labels outside the classes."
@@ -124,13 +125,13 @@ def sample(model, # a DiT or any callable (x, t, y) with a `cfg`
     done, chunks = [], list(zip(labels.split(batch_size), indices.split(batch_size))) if len(labels) else []
     with tqdm(total=len(chunks)*steps, desc=f'{sampler} {steps}', disable=not (progress and chunks), leave=False) as bar:
         for y, ids in chunks:
-            stream, y = NoiseStream(seed, ids, device), y.to(device)
-            x = stream(*shape)
+            noise, y = stream(seed, ids, device), y.to(device)
+            x = noise(*shape)
             for i in reversed(range(steps)):
                 t = torch.full((len(y),), int(diff.t[i]), device=device)
                 out = net(x, t, y).float()
                 if callback: callback(i, int(diff.t[i]), x, out)
-                x = reverse_step(diff, out, x, i, stream(*shape) if sampler == 'ddpm' else None, clip)
+                x = reverse_step(diff, out, x, i, noise(*shape) if sampler == 'ddpm' else None, clip)
                 bar.update()
             done.append(x.cpu())
     return torch.cat(done) if done else torch.empty(0, *shape)

@@ -45,7 +45,7 @@ class TimeGroups:
 # %% ../nbs/09_groups.ipynb #1db05a3c
 class Clock:
     "The group of the running evaluation: a number, or a tensor (B,) where the batch mixes timesteps."
-    def __init__(self, groups:TimeGroups): self.groups, self.g = groups, None
+    def __init__(self, groups:TimeGroups): self.groups, self.g, self.as_tensor = groups, None, False # as_tensor: never a number, for torch.compile
 
 class Grouped(nn.Module):
     "One quantizer for each group, looked up by the clock."
@@ -71,7 +71,7 @@ def follow_time(model:nn.Module, # called as model(x, t, y)
     if getattr(model, 'clock', None) is None:
         model.clock = Clock(groups)
         def tell(m, args):
-            g = m.clock.groups.group_of(args[1].long()); same = g.numel() == 1 or bool((g == g.flatten()[0]).all())
+            g = m.clock.groups.group_of(args[1].long()); same = not m.clock.as_tensor and (g.numel() == 1 or bool((g == g.flatten()[0]).all()))
             m.clock.g = int(g.flatten()[0]) if same else g
         model.register_forward_pre_hook(tell)
     model.clock.groups = groups

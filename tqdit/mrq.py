@@ -26,7 +26,7 @@ class SoftmaxMRQ(nn.Module):
 
     def split(self, p:Tensor) -> tuple[Tensor, Tensor]: # integer codes of region 1 and of region 2; one of the two is zero
         "Codes with disjoint supports: p_hat = s1 low + s2 high."
-        low, high = (p/self.s1).round(), (p/self.s2).round().clamp(1, self.n)
+        low, high = (p/self.s1).round(), (p/self.s2).round().clamp(min=1).clamp(max=self.n)
         inside = low < self.n
         return low.where(inside, torch.zeros(())), high.where(~inside, torch.zeros(()))
 
@@ -70,7 +70,7 @@ class GELUMRQ(nn.Module):
             self.register_buffer(n, s)
 
     def codes(self, x): # one signed integer; its sign is its region
-        return torch.where(x < 0, (x/self.s1).round().clamp(self.lo, 0), (x/self.s2).round().clamp(0, self.hi))
+        return torch.where(x < 0, (x/self.s1).round().clamp(min=self.lo), (x/self.s2).round().clamp(max=self.hi))
     def forward(self, x): 
         q = self.codes(x)
         return q*torch.where(q < 0, self.s1, self.s2)
