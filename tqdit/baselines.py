@@ -159,6 +159,7 @@ class LogSqrt2(nn.Module):
     def __init__(self, bits): super().__init__(); self.bits = bits; code_range(bits)
     def codes(self, p): return (-2*p.clamp(min=2.**-130).log2()).round().clamp(min=0).clamp(max=2**self.bits - 1)
     def forward(self, p): return torch.exp2(-self.codes(p)/2)
+    def extra_repr(self): return f'bits={self.bits}'
 
 # %% ../nbs/14_baselines.ipynb #c034
 def reparametrize(net, name, s, z): # channel scales and zero-points, shape (D,)

@@ -125,12 +125,13 @@ def fit_input(h:Tensor, # weights of the bins that decide, shape (G, b)
         c:Tensor, # centres of the bins, shape (b,)
         lo:Tensor, hi:Tensor, # extremes, shape (G,)
         bits:int, rule:str, # the policy's `scales`
-        kind:str=None # 'softmax' or 'gelu' lets MRQ compete
+        kind:str=None, # 'softmax' or 'gelu' lets MRQ compete
+        clip:float=1. # how much more an error of clipping counts
         ) -> tuple[list, Tensor]: # a quantizer for each group, and its error under h, shape (G,)
     "The best quantizers for one input of a layer."
     G, h, lo, hi = len(h), h.float(), lo.float(), hi.float()
     err = lambda qs: torch.stack([(h[g]*(q(c.clone()) - c).square()).sum() for g, q in enumerate(qs)])
-    a, b = (lo, hi) if rule == 'minmax' else search_range(h, c, lo, hi, bits)
+    a, b = (lo, hi) if rule == 'minmax' else search_range(h, c, lo, hi, bits, clip=clip)
     best = [minmax_quantizer(a[g], b[g], bits) for g in range(G)]; least = err(best)
     if kind == 'softmax':
         cand = [SoftmaxMRQ(bits, s).to(c.device) for s in softmax_candidates(bits)]; p = c.clamp(0, 1)
@@ -138,7 +139,8 @@ def fit_input(h:Tensor, # weights of the bins that decide, shape (G, b)
     elif kind == 'gelu':
         qlo, qhi = code_range(bits); grid = torch.linspace(0.04, 1., 49, device=c.device)[:, None]
         s1, s2 = grid*(lo/qlo).clamp(min=1e-8), grid*(hi/qhi).clamp(min=1e-8)
-        side = lambda s, k, m: (h*m*((c/s[..., None]).round().clamp(*k)*s[..., None] - c).square()).sum(-1).argmin(0)
+        def side(s, k, m): # the best scale of one side
+            r = (c/s[..., None]).round(); return (h*m*torch.where(r == r.clamp(*k), 1., clip)*(r.clamp(*k)*s[..., None] - c).square()).sum(-1).argmin(0)
         i, j, r = side(s1, (qlo, 0), c < 0), side(s2, (0, qhi), c >= 0), torch.arange(G, device=c.device)
         if rule == 'minmax': i = j = torch.full_like(i, 48)
         other = [GELUMRQ(bits, u, v) for u, v in zip(s1[i, r], s2[j, r])]
@@ -192,7 +194,7 @@ def fit_factor(W:Tensor, # shape (out, D)
     for al in alphas:
         f = (al*(r.log() - r.log().mean())).exp()
         h, c, lo, hi = rebin(x[some]/f, g[some]*f*2, row[some], S.groups.G, policy.groups)
-        _, ea = fit_input(h, c, lo, hi, policy.a_bits, policy.scales)
+        _, ea = fit_input(h, c, lo, hi, policy.a_bits, policy.scales, clip=policy.clip)
         e = fit_weight(W*f, (H/f[:, None]/f).float(), policy.w_bits, 'search' if policy.weights != 'minmax' else 'minmax', 6)[2]
         damages.append((ea.sum() + (e*F/F.sum()).sum()).item())
     al = alphas[int(np.argmin(damages))]
@@ -229,7 +231,7 @@ def fit(model:DiT, # full precision
                 else: 
                     x, g, row = S.t[f'{p}/x']/f, S.t[f'{p}/g']*f, S.t[f'{p}/row']; h, c, lo, hi = rebin(x, g, row, S.groups.G, policy.groups)
                     counts = h                                           # balanced channels are chosen by damage in any case
-                qs, _ = fit_input(h if policy.scales == 'fisher' else counts, c, lo, hi, policy.a_bits, policy.scales, kind)
+                qs, _ = fit_input(h if policy.scales == 'fisher' else counts, c, lo, hi, policy.a_bits, policy.scales, kind, policy.clip)
                 damage = sum((h[k]*(q(c.clone()) - c).square()).sum().item() for k, q in enumerate(qs))
                 inputs.append(Grouped(qs, clock)); report.append(dict(layer=name, what=f'input {i}', choice=type(qs[0]).__name__, damage=damage))
             m.a_quant = nn.ModuleList(inputs).to(dev)
@@ -367,7 +369,7 @@ def bench(model, groups:int=10, n:int=32, policy=Policy(6, 6), **kw) -> dict:
 def main(argv=None):
     "The command `python -m tqdit.calibrate`; see `--help`."
     p = argparse.ArgumentParser('tqdit.calibrate', description='Ablation and benchmark of the calibration.')
-    p.add_argument('what', choices=('ablation', 'bench', 'samplers')); p.add_argument('--out', required=True, help='JSON record'); p.add_argument('--images', type=int, default=256); p.add_argument('--steps', type=int, default=20)
+    p.add_argument('what', choices=('ablation', 'bench', 'samplers', 'clip')); p.add_argument('--out', required=True, help='JSON record'); p.add_argument('--images', type=int, default=256); p.add_argument('--steps', type=int, default=20)
     p.add_argument('--models', nargs='+', default=['tqdit-cifar10'], help='bench: checkpoints or official names such as DiT-XL/2, optionally with :depth and :depth:groups')
     p.add_argument('--n', type=int, default=32); p.add_argument('--batch', type=int, default=8); p.add_argument('--device', default=best_device()); p.add_argument('--threads', type=int)
     a, began = p.parse_args(argv), time.time()
@@ -386,6 +388,11 @@ def main(argv=None):
             rows.append(dict(model=name, **bench(net, int(groups or 10), a.n, batch=a.batch))); print(rows[-1], flush=True); rec(rows, a.n*10); del net
         return
     net = load_dit(a.models[0], device=a.device); S = statistics(net, n=a.n)
+    if a.what == 'clip':
+        rows, labels = [], torch.arange(a.images) % net.cfg.num_classes; kw = dict(steps=a.steps, seed=5, batch_size=20, progress=False); x = sample(net, labels, **kw)
+        for b in (8, 6):
+            for clip in (1., 10., 100.): p = psnr(sample(fit(net, S, Policy(b, b, clip=clip), progress=False), labels, **kw), x); rows.append(dict(bits=f'W{b}A{b}', clip=clip, psnr=p.mean().item(), psnr_std=p.std().item())); print(rows[-1], flush=True); rec(rows, a.images)
+        return
     if a.what == 'ablation': return rec(ablate(net, S, images=a.images, steps=a.steps, each=lambda r: (print({k: v for k, v in r[-1].items() if k in ('bits', 'variant', 'psnr')}, flush=True), rec(r, a.images))), a.images)
     rows, labels = [], torch.arange(a.images) % net.cfg.num_classes
     nets = {f'W{b}A{b}': fit(net, S, Policy(b, b)) for b in (8, 6)}

@@ -212,7 +212,7 @@ def tally_model(model, features:Features,
     if model.cfg.in_channels != 3 and decode is None: raise ValueError(f'this DiT makes latents with {model.cfg.in_channels} channels; pass decode=, which turns them into images')
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     if world > 1 and parts is None: raise ValueError('several processes meet in a folder: pass parts=')
-    who = hashlib.sha256(repr([n, steps, sampler, w, seed, batch, features.digest, [(k, f'{v.double().sum():.6e}') for k, v in model.state_dict().items() if v.is_floating_point()]]).encode()).hexdigest()[:12]
+    who = hashlib.sha256(repr([n, steps, sampler, w, seed, batch, features.digest, str(model), [(k, f'{v.double().sum():.6e}') for k, v in (*model.named_parameters(), *model.named_buffers())]]).encode()).hexdigest()[:12]
     mine, done, tally = None, [], Tally(features.name, features.digest, **kw)
     if parts:
         parts = Path(parts); parts.mkdir(parents=True, exist_ok=True); found = {p: Tally.load(p) for p in sorted(parts.glob(f'{who}-*.safetensors'))}
@@ -261,7 +261,7 @@ def add_arguments(p):
     p.add_argument('--out', required=True, help='JSON record'); p.add_argument('--samples', type=int, default=50_000); p.add_argument('--steps', type=int, default=50); p.add_argument('--sampler', default='ddim', choices=('ddim', 'ddpm')); p.add_argument('--guidance', type=float, default=1.5); p.add_argument('--seed', type=int, default=0)
     p.add_argument('--batch', type=int, default=500, help='images drawn together'); p.add_argument('--features', default='classifier-cifar10', help=f'or {INCEPTION}'); p.add_argument('--weights', help='file with the weights of the features'); p.add_argument('--reference', help='by default the training images of CIFAR-10'); p.add_argument('--make-reference', metavar='FILE', help='write the statistics of --images there, in place of measuring')
     p.add_argument('--metrics', nargs='+', help=f'by default all that the number of images allows: {" ".join(METRICS)}'); p.add_argument('--against', help='full-precision checkpoint to compare the first images with, for PSNR'); p.add_argument('--pairs', type=int, default=64)
-    p.add_argument('--write-images', metavar='FOLDER'); p.add_argument('--vae', help='folder of a diffusers AutoencoderKL, for DiTs that make latents'); p.add_argument('--compile', action='store_true'); p.add_argument('--half', action='store_true', help='float16 between the quantizers'); p.add_argument('--device', default=best_device())
+    p.add_argument('--write-images', metavar='FOLDER'); p.add_argument('--vae', help='folder of a diffusers AutoencoderKL, for DiTs that make latents'); p.add_argument('--compile', action='store_true'); p.add_argument('--half', action='store_true', help='float16 between the quantizers (bfloat16 on a CPU)'); p.add_argument('--device', default=best_device())
 
 def vae_decoder(path, device): # latents -> images in [-1, 1]
     try: from diffusers import AutoencoderKL

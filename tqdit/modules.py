@@ -29,11 +29,13 @@ class Policy:
     groups:int=10 # G time groups with activation scales of their own (TGQ); 1 has none
     weights:str='gptq' # 'minmax', 'search' (scales by the error of the layer's output), or 'gptq' (roundings, too)
     balance:bool=True # even out the channels of modulated LayerNorms by folding factors into adaLN
+    clip:float=1. # how much more an error of clipping counts than one of rounding, when ranges are searched
 
     def __post_init__(self): # what does not exist is refused here
         code_range(self.w_bits); code_range(self.a_bits)
         for f, known in (('scales', ('minmax', 'mse', 'fisher')), ('weights', ('minmax', 'search', 'gptq'))):
             if getattr(self, f) not in known: raise ValueError(f'{f} is one of {known}, got {getattr(self, f)!r}')
+        if not self.clip > 0: raise ValueError(f'clip must be positive, got {self.clip}')
         if not 1 <= self.groups <= 1000: raise ValueError(f'groups must lie in 1..1000, got {self.groups}')
 
     @classmethod

@@ -134,13 +134,16 @@ class MSEObserver(Histogram):
 def search_range(h:Tensor, # weights of the bins, shape (R, b)
         c:Tensor, # centres of the bins, shape (b,)
         lo:Tensor, hi:Tensor, # the extremes, shape (R,)
-        bits:int, symmetric:bool=False, rounds:int=2) -> tuple[Tensor, Tensor]: # the best ends, shape (R,) each
+        bits:int, symmetric:bool=False, rounds:int=2,
+        clip:float=1. # how much more the error of a clipped value counts
+        ) -> tuple[Tensor, Tensor]: # the best ends, shape (R,) each
     "The range whose grid has the least error `sum_b h_b (c_b - c_hat_b)²`, by alternating search over its two ends."
     grid = torch.linspace(0.04, 1., 49, device=h.device)[:, None]; qlo, qhi = code_range(bits)
     lo, hi = lo.clamp(max=0), hi.clamp(min=0); a, b = lo, hi
     def best(a, b): # candidates (n, R) -> index of the best, (R,)
-        q = minmax_quantizer(a[..., None], b[..., None], bits, symmetric)
-        return (h*(q(c.expand(*a.shape, -1).clone()) - c).square()).sum(-1).argmin(0)
+        q = minmax_quantizer(a[..., None], b[..., None], bits, symmetric); e = (q(c.expand(*a.shape, -1).clone()) - c).square()
+        if clip != 1: e = e*torch.where((c < a[..., None]) | (c > b[..., None]), clip, 1.)
+        return (h*e).sum(-1).argmin(0)
     for _ in range(1 if symmetric else rounds):
         f = grid[best(-grid*hi if symmetric else a.expand(len(grid), -1), grid*hi), 0]; b = f*hi
         if symmetric: return -b, b
