@@ -375,7 +375,7 @@ def main(argv=None):
     a, began = p.parse_args(argv), time.time()
     if a.what == 'bench': torch.set_float32_matmul_precision('high')
     if a.threads: torch.set_num_threads(a.threads)
-    rec = lambda r, samples: save_record(a.out, r, seed=0, samples=samples, seconds=time.time() - began, device=a.device)
+    rec = lambda r, samples, seed=0: save_record(a.out, r, seed=seed, samples=samples, seconds=time.time() - began, device=a.device)
     if a.what == 'bench':
         rows = []
         for m in a.models:
@@ -391,7 +391,7 @@ def main(argv=None):
     if a.what == 'clip':
         rows, labels = [], torch.arange(a.images) % net.cfg.num_classes; kw = dict(steps=a.steps, seed=5, batch_size=20, progress=False); x = sample(net, labels, **kw)
         for b in (8, 6):
-            for clip in (1., 10., 100.): p = psnr(sample(fit(net, S, Policy(b, b, clip=clip), progress=False), labels, **kw), x); rows.append(dict(bits=f'W{b}A{b}', clip=clip, psnr=p.mean().item(), psnr_std=p.std().item())); print(rows[-1], flush=True); rec(rows, a.images)
+            for clip in (1., 10., 100.): p = psnr(sample(fit(net, S, Policy(b, b, clip=clip), progress=False), labels, **kw), x); rows.append(dict(bits=f'W{b}A{b}', clip=clip, psnr=p.mean().item(), psnr_std=p.std().item())); print(rows[-1], flush=True); rec(rows, a.images, 5)
         return
     if a.what == 'ablation': return rec(ablate(net, S, images=a.images, steps=a.steps, each=lambda r: (print({k: v for k, v in r[-1].items() if k in ('bits', 'variant', 'psnr')}, flush=True), rec(r, a.images))), a.images)
     rows, labels = [], torch.arange(a.images) % net.cfg.num_classes
