@@ -7,7 +7,7 @@ __all__ = ['NORMED', 'TWINS', 'Policy', 'Twin', 'QuantLinear', 'QuantConv2d', 'Q
            'fold_factor', 'prepare', 'twins', 'set_mode', 'calibrate_minmax', 'model_bytes']
 
 # %% ../nbs/10_modules.ipynb #7cba32a7
-import re
+import math, re
 from copy import deepcopy
 from dataclasses import dataclass, fields
 import torch, torch.nn.functional as F
@@ -29,21 +29,24 @@ class Policy:
     groups:int=10 # G time groups with activation scales of their own (TGQ); 1 has none
     weights:str='gptq' # 'minmax', 'search' (scales by the error of the layer's output), or 'gptq' (roundings, too)
     balance:bool=True # even out the channels of modulated LayerNorms by folding factors into adaLN
-    clip:float=1. # how much more an error of clipping counts than one of rounding, when ranges are searched
+    center:bool=True # where channels are balanced, shift each to the middle of its range, folded likewise
+    correct:bool=True # put what a linear layer's rounding does to its mean output into its bias
+    clip:float=None # how much more an error of clipping counts than one of rounding, when ranges are searched; inf never clips. None: inf from 6 bits up, 50 below
 
     def __post_init__(self): # what does not exist is refused here
         code_range(self.w_bits); code_range(self.a_bits)
         for f, known in (('scales', ('minmax', 'mse', 'fisher')), ('weights', ('minmax', 'search', 'gptq'))):
             if getattr(self, f) not in known: raise ValueError(f'{f} is one of {known}, got {getattr(self, f)!r}')
+        if self.clip is None: object.__setattr__(self, 'clip', math.inf if self.a_bits >= 6 else 50.)
         if not self.clip > 0: raise ValueError(f'clip must be positive, got {self.clip}')
         if not 1 <= self.groups <= 1000: raise ValueError(f'groups must lie in 1..1000, got {self.groups}')
 
     @classmethod
     def plain(cls, w_bits=8, a_bits=8, **changes): # the baseline: min-max everywhere
-        return cls(w_bits, a_bits, **{**dict(scales='minmax', mrq=False, groups=1, weights='minmax', balance=False), **changes})
+        return cls(w_bits, a_bits, **{**dict(scales='minmax', mrq=False, groups=1, weights='minmax', balance=False, center=False, correct=False, clip=1.), **changes})
     @classmethod
     def paper(cls, w_bits=8, a_bits=8, **changes): # HO, MRQ and TGQ, nothing else
-        return cls(w_bits, a_bits, **{**dict(weights='search', balance=False), **changes})
+        return cls(w_bits, a_bits, **{**dict(weights='search', balance=False, center=False, correct=False, clip=1.), **changes})
 
     @property
     def name(self): return f'W{self.w_bits}A{self.a_bits}'
@@ -56,7 +59,7 @@ class Twin:
     "What the quantized modules share: a mode, an observer and a quantizer for each activation, one quantizer for the weight."
     def _setup(self, policy, inputs, name):
         self.policy, self.mode, self.name = policy, 'fp', name
-        for n in ('w_codes', 'w_scale', 'w_hat', 'factor'): self.register_buffer(n, None, persistent=False)
+        for n in ('w_codes', 'w_scale', 'w_hat', 'b_hat', 'factor', 'center'): self.register_buffer(n, None, persistent=False)
         self.observers = [MinMax() for _ in range(inputs)]
         self.a_quant = nn.ModuleList()
 
@@ -67,6 +70,7 @@ class Twin:
         return self.a_quant[i](x) if self.mode == 'quant' and len(self.a_quant) else x
 
     def _weight(self): return self.w_hat if self.mode == 'quant' else self.weight
+    def _bias(self): return self.bias if self.mode != 'quant' or self.b_hat is None else self.b_hat
 
     def freeze(self):
         "Turn what was observed into quantizers."
@@ -88,7 +92,7 @@ class QuantLinear(Twin, nn.Linear):
         nn.Module.__init__(self)
         self.in_features, self.out_features, self.weight, self.bias = old.in_features, old.out_features, old.weight, old.bias
         self._setup(policy, 1, name)
-    def forward(self, x): return F.linear(self._watch(0, x), self._weight(), self.bias)
+    def forward(self, x): return F.linear(self._watch(0, x), self._weight(), self._bias())
 
 class QuantConv2d(Twin, nn.Conv2d):
     "Convolution with quantized weight; its input is left alone."
@@ -110,15 +114,16 @@ class FoldedModulation(Twin, nn.Linear):
     def __init__(self, old:nn.Linear, policy, name=''):
         nn.Module.__init__(self)
         self.in_features, self.out_features, self.weight, self.bias = old.in_features, old.out_features, old.weight, old.bias
-        self._setup(policy, 0, name); self.register_buffer('b_hat', None, persistent=False)
+        self._setup(policy, 0, name)
     def freeze(self): pass
     def fold(self, part:int, # 0 for shift and scale in the first two of its chunks, 3 for those of the second LayerNorm
-             factor:Tensor): # by which the output's channels are divided, shape (D,)
-        "Fold a division of the modulated LayerNorm's channels: scale' = (1 + scale)/f - 1, shift' = shift/f."
+             factor:Tensor, # by which the output's channels are divided, shape (D,)
+             center=0.): # what is subtracted from them before, shape (D,)
+        "Fold an affine map of the modulated LayerNorm's channels: scale' = (1 + scale)/f - 1, shift' = (shift - m)/f."
         if self.w_hat is None: self.w_hat, self.b_hat = self.weight.detach().clone(), self.bias.detach().clone()
         D = len(factor); shift, scale = slice(part*D, (part+1)*D), slice((part+1)*D, (part+2)*D)
         for rows in (shift, scale): self.w_hat[rows] /= factor[:, None]
-        self.b_hat[shift] /= factor; self.b_hat[scale] = (self.b_hat[scale] + 1)/factor - 1
+        self.b_hat[shift] = (self.b_hat[shift] - center)/factor; self.b_hat[scale] = (self.b_hat[scale] + 1)/factor - 1
     def forward(self, x):
         if self.mode == 'quant' and self.w_hat is not None: return F.linear(x, self.w_hat, self.b_hat)
         return F.linear(x, self.weight, self.bias)
@@ -133,14 +138,16 @@ def modulation_of(name:str # a layer's name, e.g. blocks.3.mlp.fc1
 
 def fold_factor(model, # from `prepare`
                 name:str, # a layer that reads a modulated LayerNorm
-                factor:Tensor): # positive, shape (D,)
-    "Divide a layer's input channels by `factor` in its modulation; the layer's quantized weight must be made from `weight*factor`."
+                factor:Tensor, # f: positive, shape (D,)
+                center:Tensor=None): # m: what is subtracted before the division, shape (D,)
+    "Let a modulation give (x - m)/f; the layer's quantized weight must be made from `weight*f`, its bias be `bias + weight m`."
     where, part = modulation_of(name); parent, _, leaf = where.rpartition('.')
     if not (factor.isfinite() & (factor > 0)).all(): raise ValueError(f'{name}: factors must be positive and finite')
     m = model.get_submodule(where); layer = model.get_submodule(name)
     if not isinstance(m, FoldedModulation):
         m = FoldedModulation(m, layer.policy, where); m.mode = layer.mode; model.get_submodule(parent)._modules[leaf] = m
-    m.fold(part, factor); layer.factor = factor
+    if center is not None and not center.isfinite().all(): raise ValueError(f'{name}: centers must be finite')
+    m.fold(part, factor, 0. if center is None else center); layer.factor, layer.center = factor, center
 
 # %% ../nbs/10_modules.ipynb #aefc71c2
 TWINS = {nn.Linear: QuantLinear, nn.Conv2d: QuantConv2d, MatMul: QuantMatMul}
@@ -193,5 +200,5 @@ def model_bytes(model:DiT, # a DiT, quantized or not
     for m in twins(model).values():
         if m.mode != 'quant': continue
         if m.w_codes is not None: total += (m.weight.numel()*m.policy.w_bits + 7)//8 + 4*m.w_scale.numel(); seen.add(id(m.weight))
-        total += 4*(sum(b.numel() for q in m.a_quant for b in q.buffers()) + (0 if m.factor is None else m.factor.numel()))
+        total += 4*(sum(b.numel() for q in m.a_quant for b in q.buffers()) + sum(0 if b is None else b.numel() for b in (m.factor, m.center)))
     return total + sum(p.numel()*rest for n, p in model.named_parameters() if id(p) not in seen and n != 'pos_embed')
