@@ -209,6 +209,7 @@ def tally_model(model, features:Features,
                 images=None, # folder for all images as PNG; by default none is written
                 stream=NoiseStream, progress:bool=True, **kw) -> Tally: # complete in process 0, None in the others
     "Draw the images 0..n-1 of a seed and look at them; under torch.distributed every process draws its share of the same set."
+    if min(n, batch, steps) < 1: raise ValueError(f'images and steps must be at least 1, got {n} images, {steps} steps, batches of {batch}')
     if model.cfg.in_channels != 3 and decode is None: raise ValueError(f'this DiT makes latents with {model.cfg.in_channels} channels; pass decode=, which turns them into images')
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     if world > 1 and parts is None: raise ValueError('several processes meet in a folder: pass parts=')
@@ -274,6 +275,7 @@ def vae_decoder(path, device): # latents -> images in [-1, 1]
 def run_evaluate(a) -> int:
     "`tqdit evaluate`: draw or read images, measure them, leave a record."
     from tqdit.calibrate import load_quantized
+    if wrong := set(a.metrics or ()) - set(METRICS): raise ValueError(f'unknown metrics {sorted(wrong)}; known are {METRICS}')         # before hours of drawing
     out, began, device = Path(a.out), time.time(), torch.device(a.device); rank = int(os.environ.get('RANK', 0))
     if 'WORLD_SIZE' in os.environ and not dist.is_initialized():
         if device.type == 'cuda': device = torch.device('cuda', int(os.environ['LOCAL_RANK'])); torch.cuda.set_device(device)
@@ -282,7 +284,7 @@ def run_evaluate(a) -> int:
     if a.images: tally, labels = tally_folder(a.images, eyes), None
     else:
         load = lambda f: load_dit(f, device=device); net = load_quantized(a.quantized, device) if a.quantized else load(a.checkpoint); decode = vae_decoder(a.vae, device) if a.vae else None
-        draw = lambda m, n, **kw: tally_model(m, eyes, n, a.steps, a.sampler, a.guidance, a.seed, min(a.batch, n), decode=decode, **kw)
+        draw = lambda m, n, **kw: tally_model(m, eyes, n, a.steps, a.sampler, a.guidance, a.seed, min(a.batch, max(n, 1)), decode=decode, **kw)
         if a.compile: speed_up(net)
         with torch.autocast(device.type, torch.float16 if device.type == 'cuda' else torch.bfloat16, enabled=a.half): tally = draw(net, a.samples, parts=out.with_name(out.name + '.parts'), images=a.write_images)
         labels = torch.arange(a.samples) % net.cfg.num_classes if not eyes.inception and net.cfg.num_classes == 10 else None
@@ -304,6 +306,7 @@ def main(argv=None) -> int:
     "The command `python -m tqdit.evaluate`, the same as `tqdit evaluate`; for torchrun."
     p = argparse.ArgumentParser('tqdit.evaluate', formatter_class=argparse.ArgumentDefaultsHelpFormatter); add_arguments(p)
     try: return run_evaluate(p.parse_args(argv))
+    except (ValueError, OSError) as e: print(f'tqdit.evaluate: {e}', file=sys.stderr); return 2
     finally: 
         if dist.is_initialized(): dist.destroy_process_group()
 
