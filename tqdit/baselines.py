@@ -195,7 +195,7 @@ def overhead(net) -> dict: # bits_per_weight, dynamic_ranges for one image and e
     inner = getattr(net, 'net', net); seen, bits, n, count, handles = set(), 0, 0, [0], []
     for m in twins(inner).values():
         if m.w_codes is None: continue
-        bits += getattr(m, 'stored_bits', None) or m.weight.numel()*m.policy.w_bits + 32*m.w_scale.numel(); n += m.weight.numel(); seen.add(id(m.weight))
+        bits += getattr(m, 'stored_bits', None) or m.weight.numel()*m.w_bits + 32*m.w_scale.numel(); n += m.weight.numel(); seen.add(id(m.weight))
     tables = [b for m in twins(inner).values() for a in m.a_quant for b in a.buffers()] + [m.smooth for m in twins(inner).values() if hasattr(m, 'smooth')] + (list(net.buffers(recurse=False)) if net is not inner else [])
     rest = sum(p.numel()*16 for k, p in inner.named_parameters() if id(p) not in seen and k != 'pos_embed')
     for m in inner.modules(): # what measures ranges says how many for a tensor

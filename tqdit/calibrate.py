@@ -21,7 +21,7 @@ from .diffusion import guided, sample
 from .dit import DiT, DiTConfig, dit_config, fill_zeros, init_weights, sincos_pos_embed
 from .groups import Grouped, TimeGroups, calibration_set, follow_time
 from .hessian import probe
-from .modules import Policy, Twin, fold_factor, model_bytes, modulation_of, prepare, set_mode, twins
+from .modules import Policy, Twin, fold_factor, model_bytes, modulation_of, modulation_scale, modulation_twin, modulations, prepare, set_mode, twins
 from .mrq import GELUMRQ, SoftmaxMRQ, softmax_candidates
 from .observers import BINS, bin_centres, bin_of, search_range, watch
 from .uniform import UniformQuantizer, code_range, minmax_quantizer
@@ -253,6 +253,9 @@ def fit(model:DiT, # full precision
                 if linear and (policy.correct or center is not None): m.b_hat = fit_bias(m, S, name, clock)
                 report.append(dict(layer=name, what='weight', choice=policy.weights, **({} if F is None else dict(damage=(e*F/F.sum()).sum().item()))))
                 bar.set_postfix_str(f"{name}, damage {report[-1].get('damage', 0):.3g}")
+    if policy.modulation: 
+        s = modulation_scale(model, groups.train_steps)
+        for name in modulations(net): modulation_twin(net, name).quantize(s); report.append(dict(layer=name, what='weight', choice='minmax'))
     net.report = report
     return set_mode(net, 'quant')
 
@@ -260,7 +263,7 @@ def fit_bias(m, S, name, clock): # shape (out,): bias + W m, or what makes the m
     W, b, f, center = m.weight.detach(), m.bias.detach(), *((1., 0.) if m.factor is None else (m.factor, 0. if m.center is None else m.center))
     if not m.policy.correct: return b + W @ center
     x, row = S.t[f'{name}.0/x'], S.t[f'{name}.0/row']*m.policy.groups//S.groups.G; g, total = clock.g, torch.zeros_like(b)
-    for clock.g in range(m.policy.groups): mine = x[row == clock.g]; total += W @ mine.sum(0) - m.w_hat @ m.a_quant[0]((mine - center)/f).sum(0)
+    for clock.g in range(m.policy.groups): mine = x[row == clock.g]; total += W @ mine.sum(0) - (m.w_scale*m.w_codes) @ m.a_quant[0]((mine - center)/f).sum(0)
     clock.g = g
     return b + total/len(x)
 
@@ -283,17 +286,19 @@ def statistics(model:DiT, groups:int=10, n:int=32, w:float=1.5, seed:int=1_000_0
     return collect(model, calibration_set(model, tg, n, w, 1, seed, progress), tg, policy, w, seed, state=state, progress=progress)
 
 # %% ../nbs/12_calibrate.ipynb #e26d4efb
-FORMAT = 'tqdit-quantized', 2
+FORMAT = 'tqdit-quantized', 3
 _KINDS = dict(UniformQuantizer=lambda b: UniformQuantizer(b), SoftmaxMRQ=lambda b: SoftmaxMRQ(b, 2.**(1 - b)), GELUMRQ=lambda b: GELUMRQ(b, 1., 1.))
 
 def pack(codes:Tensor, bits:int) -> Tensor: # uint8, ceil(n*bits/8) bytes
     "Signed codes to a dense stream of bits."
     u = (codes.flatten().cpu().to(torch.int16) + 2**(bits - 1)).numpy().astype(np.uint8)
+    if bits == 8: return torch.from_numpy(u)
     return torch.from_numpy(np.packbits(np.unpackbits(u[:, None], axis=1)[:, 8 - bits:].reshape(-1)))
 def unpack(data:Tensor, bits:int, shape) -> Tensor: # int8
     "The codes of a packed stream. Raises `ValueError` if its length does not fit the shape."
     n = math.prod(shape)
     if len(data) != -(-n*bits//8): raise ValueError(f'{n} codes of {bits} bits need {-(-n*bits//8)} bytes, got {len(data)}')
+    if bits == 8: return (data.cpu().view(torch.int8) ^ -128).view(shape)
     b = np.unpackbits(data.cpu().numpy())[:n*bits].reshape(n, bits)
     u = np.packbits(np.concatenate([np.zeros((n, 8 - bits), np.uint8), b], 1), axis=1)[:, 0]
     return (torch.from_numpy(u.astype(np.int16)) - 2**(bits - 1)).to(torch.int8).view(shape)
@@ -304,8 +309,8 @@ def save_quantized(model:DiT, path):
     if not tw or any(m.mode != 'quant' for m in tw.values()): raise ValueError('save_quantized takes a quantized model; see tqdit.calibrate.quantize')
     skip = {id(p) for m in tw.values() if m.w_codes is not None for p in ([m.weight] if m.b_hat is None else [m.weight, m.bias])}
     for n, m in tw.items():
-        if m.w_codes is not None: t[f'{n}.codes'] = pack(m.w_codes, m.policy.w_bits); t[f'{n}.scale'] = m.w_scale
-        for k in ('factor', 'center') + (('b_hat',) if m.w_codes is not None else ()):
+        if m.w_codes is not None: t[f'{n}.codes'] = pack(m.w_codes, m.w_bits); t[f'{n}.scale'] = m.w_scale
+        for k in ('factor', 'center') + (('b_hat', 'x_scale') if m.w_codes is not None else ()):
             if getattr(m, k) is not None: t[f'{n}.{k}'] = getattr(m, k)
         for i, q in enumerate(m.a_quant):
             if not isinstance(q, Grouped) or type(q.kind).__name__ not in _KINDS: raise ValueError(f'{n}: {type(q).__name__} cannot be saved; known are {list(_KINDS)} within Grouped')
@@ -318,28 +323,40 @@ def save_quantized(model:DiT, path):
     meta = dict(format=FORMAT[0], version=str(FORMAT[1]), config=json.dumps(asdict(model.cfg)), policy=json.dumps(asdict(policy)), groups=json.dumps([g.starts, g.train_steps]), kinds=json.dumps(kinds))
     with atomic_path(path) as tmp: save_file({k: v.detach().contiguous().cpu() for k, v in t.items()}, tmp, metadata=meta)
 
-def load_quantized(path, device='cpu') -> DiT: # in 'quant' mode; its full-precision weights are gone, 'fp' mode has the rounded ones
+def load_quantized(path, device='cpu',
+        fp:bool=True # False leaves out the weights of 'fp' mode and saves their memory
+        ) -> DiT: # in 'quant' mode; its full-precision weights are gone, 'fp' mode has the rounded ones
     "Read a quantized model. Raises `FileNotFoundError`, or `CheckpointError` for any other file."
     if not Path(path).is_file(): raise FileNotFoundError(f'{path}: no such file; expected a model written by save_quantized')
     try:
-        with safe_open(path, 'pt') as f: meta = f.metadata() or {}; t = {k: f.get_tensor(k) for k in f.keys()}
+        with safe_open(path, 'pt') as f: meta = f.metadata() or {}; t = {k: f.get_tensor(k) if k.endswith('.codes') else f.get_tensor(k).clone() for k in f.keys()}          # a view, were it kept, would keep the whole file in memory
     except Exception as e: raise CheckpointError(f'{path}: not a safetensors file, or cut short ({e})') from None
     if meta.get('format') != FORMAT[0]: raise CheckpointError(f'{path}: expected a model written by save_quantized, found {meta.get("format", "other tensors")!r}; full-precision checkpoints are read by load_dit')
     if int(meta['version']) > FORMAT[1]: raise CheckpointError(f'{path}: format version {meta["version"]}, this tqdit reads up to {FORMAT[1]}; install a newer one')
     cfg, policy, groups = DiTConfig(**json.loads(meta['config'])), Policy(**{**(dict(center=False, correct=False) if meta['version'] == '1' else {}), **json.loads(meta['policy'])}), TimeGroups(*json.loads(meta['groups'])); kinds = json.loads(meta['kinds'])
     try:
         with torch.device('meta'): model = DiT(cfg)
-        model = model.to_empty(device='cpu'); sd = {k[5:]: v.float() for k, v in t.items() if k.startswith('rest.')}
+        sd = {k[5:]: t.pop(k).float() for k in list(t) if k.startswith('rest.')}
         sd.setdefault('pos_embed', sincos_pos_embed(cfg.hidden_size, cfg.input_size//cfg.patch_size)[None])
-        shapes = {n: p.shape for n, p in model.named_parameters()}
-        codes = {k[:-6]: unpack(v, policy.w_bits, shapes[k[:-6] + '.weight']) for k, v in t.items() if k.endswith('.codes')}
-        for n, q in codes.items(): 
+        shapes = {n: p.shape for n, p in model.named_parameters()}; folded = {n[:-len('.x_scale')] for n in t if n.endswith('.x_scale')}
+        codes = {k[:-6]: unpack(t.pop(k), policy.modulation if k[:-6] in folded else policy.w_bits, shapes[k[:-6] + '.weight']) for k in list(t) if k.endswith('.codes')}
+        for n, q in codes.items():
+            if not fp: continue
             sd[n + '.weight'] = W = q*t[f'{n}.scale']/t.get(f'{n}.factor', torch.ones(()))
             if f'{n}.b_hat' in t: sd[n + '.bias'] = t[f'{n}.b_hat'] - (W @ t[f'{n}.center'] if f'{n}.center' in t else 0)
-        model.load_state_dict(sd); net = prepare(model.eval().requires_grad_(False), policy); clock = follow_time(net, groups)
+        model.load_state_dict(sd, strict=fp, assign=True); net = prepare(model.eval().requires_grad_(False), policy); clock = follow_time(net, groups)
+        if missing := [n for n, p in net.named_parameters() if p.is_meta and not (n.endswith('.weight') and n[:-7] in codes or f'{n[:-5]}.b_hat' in t)]: raise KeyError(missing[0])
+        for n in folded: modulation_twin(net, n)
         for n, m in twins(net).items():
-            if n in codes: m.set_weight(codes[n], t[f'{n}.scale']); m.b_hat = t.get(f'{n}.b_hat')
-            if f'{n}.factor' in t: fold_factor(net, n, t[f'{n}.factor'], t.get(f'{n}.center'))
+            if n in codes: 
+                m.set_weight(codes.pop(n), t[f'{n}.scale'])
+                for k in ('b_hat', 'x_scale'): setattr(m, k, t.get(f'{n}.{k}'))
+            if f'{n}.factor' in t: 
+                f, c = t[f'{n}.factor'], t.get(f'{n}.center'); where, part = modulation_of(n)
+                if where not in folded: fold_factor(net, n, f, c)
+                else: 
+                    m.factor, m.center = f, c
+                    if fp: net.get_submodule(where).unfold(part, f, 0. if c is None else c)
             qs = []
             for i in range(len(m.observers)):
                 kind, bits = kinds[f'{n}.{i}']; q = Grouped([_KINDS[kind](bits) for _ in range(groups.G)], clock)
@@ -347,7 +364,8 @@ def load_quantized(path, device='cpu') -> DiT: # in 'quant' mode; its full-preci
                 qs.append(q)
             m.a_quant = nn.ModuleList(qs)
     except (KeyError, RuntimeError, ValueError) as e: raise CheckpointError(f'{path}: the file is incomplete or of another model: {e}') from None
-    return set_mode(net.to(device), 'quant')
+    return set_mode(net.to(device) if fp else net, 'quant')
+
 
 # %% ../nbs/12_calibrate.ipynb #0b9501a5
 _off = dict(balance=False, center=False, correct=False, clip=1.)

@@ -15,7 +15,7 @@ from .core import atomic_path, best_device, image_grid, psnr, save_record
 from .checkpoint import load_dit
 from .diffusion import sample
 from .modules import Policy, model_bytes
-from . import evaluate
+from . import benchmark, evaluate
 from .calibrate import PRESETS, fit, quantize, save_quantized, statistics
 
 # %% ../nbs/16_cli.ipynb #d4f8fe23
@@ -93,7 +93,7 @@ def demo(a) -> int:
 def run_quantize(a) -> int:
     "`tqdit quantize`: calibrate a DiT and save it; an interrupted run goes on from OUT.state."
     out, start = Path(a.out), time.time(); state = out.with_name(out.name + '.state')
-    model = load_dit(a.checkpoint, num_heads=a.heads, device=a.device); policy = (Policy.plain if a.plain else Policy)(*map(int, a.bits), **({} if a.groups is None else dict(groups=a.groups)))
+    model = load_dit(a.checkpoint, num_heads=a.heads, device=a.device); policy = (Policy.plain if a.plain else Policy)(*map(int, a.bits), **{k: v for k, v in dict(groups=a.groups, modulation=a.modulation).items() if v is not None})
     net = quantize(model, policy, a.preset, a.guidance, a.seed, state); save_quantized(net, out); state.unlink(missing_ok=True)
     print(f'{out}: {policy.name}, {out.stat().st_size/1e6:.1f} MB, {time.time() - start:.0f} s; load it with tqdit.calibrate.load_quantized')
     return 0
@@ -122,10 +122,12 @@ def main(argv=None) -> int:
     q = sub.add_parser('quantize', help='quantize a DiT and save it', formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     q.add_argument('--checkpoint', default='tqdit-cifar10', help='official .pt, or .safetensors'); q.add_argument('--heads', type=int, help="number of heads, where the width is none of the official ones")
     q.add_argument('--bits', type=_bits, default=('8', '8'), metavar='WkAk'); q.add_argument('--out', required=True, help='the .safetensors to write')
-    q.add_argument('--preset', choices=list(PRESETS), default='full'); q.add_argument('--guidance', type=float, default=1.5); q.add_argument('--groups', type=int, help='time groups; by default 10, with --plain 1'); q.add_argument('--plain', action='store_true', help='min-max scales')
+    q.add_argument('--preset', choices=list(PRESETS), default='full'); q.add_argument('--guidance', type=float, default=1.5); q.add_argument('--groups', type=int, help='time groups; by default 10, with --plain 1'); q.add_argument('--modulation', type=int, help="bits of adaLN's weights; by default full precision"); q.add_argument('--plain', action='store_true', help='min-max scales')
     q.add_argument('--seed', type=int, default=1_000_000); q.add_argument('--device', default=best_device()); q.set_defaults(run=run_quantize)
     e = sub.add_parser('evaluate', help='measure the images of a model, or of a folder', formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     evaluate.add_arguments(e); e.set_defaults(run=evaluate.run_evaluate)
+    b = sub.add_parser('bench', help='time the integer model against what else there is', formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    benchmark.add_arguments(b); b.set_defaults(run=benchmark.run_bench)
     a = p.parse_args(argv); a.argv = argv
     try: return a.run(a)
     except (ValueError, OSError) as e: print(f'tqdit: {e}', file=sys.stderr); return 2

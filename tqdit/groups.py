@@ -62,7 +62,7 @@ class Grouped(nn.Module):
         if g is None: raise RuntimeError('no time is set; call the whole model, or set the clock')
         rows = {n: self.table(n)[g] for n in self.names}
         return rows if isinstance(g, int) else {n: v.view(len(g), *[1]*(x.ndim - v.ndim), *v.shape[1:]) for n, v in rows.items()}
-    def forward(self, x): return functional_call(self.kind, self.row(x), (x,))
+    def forward(self, x, parts=False): return functional_call(self.kind, self.row(x), (x,), dict(parts=parts) if parts else None)
     def extra_repr(self): return f'G={self.clock.groups.G}'
 
 def follow_time(model:nn.Module, # called as model(x, t, y)

@@ -26,11 +26,15 @@ class SoftmaxMRQ(nn.Module):
 
     def split(self, p:Tensor) -> tuple[Tensor, Tensor]: # integer codes of region 1 and of region 2; one of the two is zero
         "Codes with disjoint supports: p_hat = s1 low + s2 high."
-        low, high = (p/self.s1).round(), (p/self.s2).round().clamp(min=1).clamp(max=self.n)
+        low, high = (p*self.s1.reciprocal()).round(), (p*(1/self.s2)).round().clamp(min=1).clamp(max=self.n)
         inside = low < self.n
         return low.where(inside, torch.zeros(())), high.where(~inside, torch.zeros(()))
 
-    def forward(self, p): 
+    def parts(self, p): # [(low + (s2/s1) high, s1)]: whole numbers where s2/s1 is a power of two
+        low, high = self.split(p)
+        return [(low + high*(self.s2*self.s1.reciprocal()), self.s1)]
+    def forward(self, p, parts=False):
+        if parts: return self.parts(p)
         low, high = self.split(p)
         return low*self.s1 + high*self.s2
     def extra_repr(self): return f'bits={self.bits}, s1={self.s1.tolist() if self.s1.ndim == 0 else tuple(self.s1.shape)}, s2={self.s2}'
@@ -70,8 +74,12 @@ class GELUMRQ(nn.Module):
             self.register_buffer(n, s)
 
     def codes(self, x): # one signed integer; its sign is its region
-        return torch.where(x < 0, (x/self.s1).round().clamp(min=self.lo), (x/self.s2).round().clamp(max=self.hi))
-    def forward(self, x): 
+        return torch.where(x < 0, (x*self.s1.reciprocal()).round().clamp(min=self.lo), (x*self.s2.reciprocal()).round().clamp(max=self.hi))
+    def parts(self, x): # the positives and the negatives
+        q = self.codes(x)
+        return [(q.clamp(min=0), self.s2), (q.clamp(max=0), self.s1)]
+    def forward(self, x, parts=False):
+        if parts: return self.parts(x)
         q = self.codes(x)
         return q*torch.where(q < 0, self.s1, self.s2)
 

@@ -32,13 +32,17 @@ class UniformQuantizer(nn.Module):
 
     def codes(self, x:Tensor) -> Tensor: # integer-valued floats
         "The code of each value; rounding passes gradients straight through."
-        r = x/self.s
+        r = x*self.s.reciprocal()                                     # as integer kernels do it; the simulation must round as they do
         if r.requires_grad: return (r.round().detach() + (r - r.detach()) + self.z).clamp(self.lo, self.hi)
         return r.round_().add_(self.z).clamp_(self.lo, self.hi)       # the same, without copies
 
-    def forward(self, x): 
+    def parts(self, x): # list of (whole numbers, scale); x_hat is the sum of their products
         q = self.codes(x)
-        return (q - self.z)*self.s if q.requires_grad else q.sub_(self.z).mul_(self.s)
+        return [(q - self.z if q.requires_grad else q.sub_(self.z), self.s)]
+    def forward(self, x, parts=False):
+        if parts: return self.parts(x)
+        [(q, s)] = self.parts(x)
+        return q*s if q.requires_grad else q.mul_(s)
 
     def extra_repr(self): return f'bits={self.bits}, s={tuple(self.s.shape) or round(self.s.item(), 5)}'
 
