@@ -19,7 +19,7 @@ from .core import atomic_path, device_name, load_record, save_record
 from .diffusion import sample
 from .dit import DiT, DiTConfig, dit_config, fill_zeros, init_weights
 from .groups import Grouped, TimeGroups, follow_time
-from .integer import EngineError, engines, load_int8
+from .integer import engines, keep_memory, load_int8
 from .modules import Policy, modulation_scale, modulation_twin, modulations, prepare, set_mode, twins
 from .mrq import SoftmaxMRQ
 
@@ -204,11 +204,6 @@ print(a, b, mem(), mem('VmHWM'))"""
     return dict(zip(('before', 'loaded', 'running', 'peak'), (round(float(v), 1) for v in r.stdout.split()[-4:])))
 
 # %% ../nbs/15_benchmark.ipynb #b026
-def _keep_memory(): # glibc: give large results back to the process instead of to the kernel, for every rival alike
-    try: 
-        import ctypes; c = ctypes.CDLL('libc.so.6'); c.mallopt(-3, 2**30); c.mallopt(-1, 2**31 - 1)
-    except (OSError, AttributeError): pass
-
 def _model(name, policies, folder, progress): # full precision model, {label: file}
     files = {}
     if name.startswith('DiT-'):
@@ -230,7 +225,8 @@ def bench(model:str='tqdit-cifar10', # shipped, a checkpoint, or an official nam
     "Time a model's integer form against its rivals. Rivals that are missing are listed with the reason."
     if unknown := set(names or ()) - set(PEERS): raise ValueError(f'unknown rival {sorted(unknown)[0]!r}; known are {", ".join(PEERS)}')
     if threads: torch.set_num_threads(threads)
-    _keep_memory(); threads = torch.get_num_threads(); began, out = time.time(), Path(out)
+    keep_memory(); threads = torch.get_num_threads()                          # for every rival alike
+    began, out = time.time(), Path(out)
     res = load_record(out)['results'] if out.is_file() else dict(model=model, rows=[]); spent = load_record(out)['seconds'] if out.is_file() else 0.
     if res['model'] != model: raise ValueError(f'{out} holds a benchmark of {res["model"]}; name another file')
     def write(): return save_record(out, res, seed=0, samples=rounds, seconds=spent + time.time() - began, device='cpu')

@@ -4,13 +4,16 @@
 
 # %% auto #0
 __all__ = ['ENGINES', 'EngineError', 'Reference', 'OneDNN', 'QNNPack', 'prove', 'get_engine', 'engines', 'Integer', 'IntLinear',
-           'whole', 'regions', 'IntMatMul', 'IntModulation', 'pick_engine', 'to_int8', 'load_int8', 'parity']
+           'whole', 'regions', 'IntMatMul', 'IntModulation', 'pick_engine', 'to_int8', 'keep_memory', 'load_int8',
+           'parity', 'check_parity', 'main']
 
 # %% ../nbs/15_integer.ipynb #i005
-import copy, statistics, time, warnings
+import argparse, copy, ctypes, json, platform, statistics, sys, time, warnings
 import torch, torch.nn.functional as F
 from torch import nn, Tensor
 from .calibrate import load_quantized
+from .core import psnr, save_record
+from .diffusion import sample
 from .modules import FoldedModulation, QuantLinear, QuantMatMul, digits, twins
 from .mrq import GELUMRQ, SoftmaxMRQ
 from .uniform import UniformQuantizer
@@ -196,7 +199,7 @@ def to_int8(model, # quantized, from `quantize` or `load_quantized`, on the CPU
         if wrong := [type(q.kind).__name__ for q in m.a_quant if type(getattr(q, 'kind', q)) not in known]: raise ValueError(f'{name}: {wrong[0]} has no integer form')
     linears = [m for m in tw.values() if isinstance(m, QuantLinear)]
     e, report = pick_engine(max(linears, key=lambda m: m.weight.numel())) if engine == 'auto' else (get_engine(engine), f'{engine}: as asked for')
-    net = copy.deepcopy(model, {id(p): p for p in [*model.parameters(), *model.buffers()]})
+    keep_memory(); net = copy.deepcopy(model, {id(p): p for p in [*model.parameters(), *model.buffers()]})
     for name, m in twins(net).items():
         if isinstance(m, QuantLinear): new = IntLinear(m, e)
         elif isinstance(m, QuantMatMul): new = IntMatMul(m, e)
@@ -209,6 +212,11 @@ def to_int8(model, # quantized, from `quantize` or `load_quantized`, on the CPU
     net.engine, net.engine_report, net.float_layers = e, report, [n for n, m in net.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d, nn.Embedding))]
     return net
 
+def keep_memory():
+    "Let glibc keep freed memory for the next evaluation instead of returning it to the kernel, which would have to hand it out anew, page by page, hundreds of times a second. For the whole process."
+    try: c = ctypes.CDLL('libc.so.6'); c.mallopt(-3, 2**25); c.mallopt(-1, 2**31 - 1)        # M_MMAP_THRESHOLD, at its largest, and M_TRIM_THRESHOLD
+    except (OSError, AttributeError): pass                                                  # another C library
+
 def load_int8(path, # a file written by `save_quantized`
               engine:str='auto') -> nn.Module: # as from `to_int8`
     "Read a quantized model as integers, without its weights as floats. Raises `FileNotFoundError`, `CheckpointError` or `EngineError`."
@@ -218,7 +226,8 @@ def load_int8(path, # a file written by `save_quantized`
 def parity(model, net, # simulated, and from `to_int8`
            x:Tensor, t:Tensor, y:Tensor) -> list: # rows: layer, lsb
     "Layer by layer: the integer module's largest error on its twin's input, in steps of a grid of as many bits on the output."
-    seen, rows = {}, []; hooks = [m.register_forward_hook(lambda m, args, out, n=n: seen.__setitem__(n, ([a.clone() for a in args], out))) for n, m in twins(model).items() if isinstance(m, (QuantLinear, QuantMatMul))]
+    kinds = QuantLinear, QuantMatMul, FoldedModulation
+    seen, rows = {}, []; hooks = [m.register_forward_hook(lambda m, args, out, n=n: seen.__setitem__(n, ([a.clone() for a in args], out))) for n, m in twins(model).items() if isinstance(m, kinds)]
     try:
         with torch.no_grad(): model(x, t, y)
     finally: [h.remove() for h in hooks]
@@ -227,3 +236,36 @@ def parity(model, net, # simulated, and from `to_int8`
         with torch.no_grad(): d = (net.get_submodule(n)(*args) - out).abs().max()
         rows.append(dict(layer=n, lsb=(d/((out.max() - out.min())/(2**model.get_submodule(n).policy.a_bits - 1))).item()))
     return rows
+
+def check_parity(path, # a quantized file
+                 engine:str, groups=None, # time groups to look at; by default all
+                 batch:int=8, images:int=2, steps:int=6, # of both samplers; 0 images draws none
+                 seed:int=0, progress:bool=False) -> dict:
+    "Everything that parity means for one file and one engine: layers, whole evaluations, mixed batches, images. PSNR is infinite where images are equal to the bit, and is then stored as None."
+    model, net, c = load_quantized(path), load_int8(path, engine), load_quantized(path, fp=False).cfg; G = model.clock.groups; g = torch.Generator().manual_seed(seed); shape = c.in_channels, c.input_size, c.input_size
+    cases = [(1, torch.tensor([sum(G.bounds(k))//2])) for k in (range(G.G) if groups is None else groups)] + [(batch, torch.arange(batch)*G.train_steps//batch)]; worst, where, equal = 0., None, 0
+    for n, t in cases:
+        a = torch.randn(n, *shape, generator=g), t, torch.randint(c.num_classes + 1, (n,), generator=g)
+        for r in parity(model, net, *a): 
+            if r['lsb'] > worst: worst, where = r['lsb'], r['layer']
+        with torch.no_grad(): equal += torch.equal(model(*a), net(*a))
+        if progress: print(f'{engine}: {n} at t = {t.tolist()}: worst layer {worst:.1e} LSB, {equal} evaluations equal to the bit', flush=True)
+    out = dict(engine=engine, policy=next(iter(twins(model).values())).policy.name, evaluations=len(cases), equal=equal, layers=len(parity(model, net, *a)), worst_lsb=worst, worst_layer=where)
+    for s in ('ddim', 'ddpm') if images else ():
+        p = [psnr(*(sample(m, torch.arange(images) % c.num_classes, steps, s, seed=seed, progress=False) for m in (model, net)))][0]; out[f'{s}_psnr_min'] = None if p.min().isinf() else p.min().item(); out[f'{s}_equal'] = int(p.isinf().sum())
+    return out
+
+# %% ../nbs/15_integer.ipynb #i040
+def main(argv=None):
+    "The command `python -m tqdit.integer`: parity of a quantized file on this machine's engines."
+    p = argparse.ArgumentParser('tqdit.integer', description='Does the integer model compute what its simulation does?', formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    p.add_argument('--quantized', required=True, nargs='+', help='files written by `tqdit quantize`'); p.add_argument('--out', required=True, help='JSON record'); p.add_argument('--engines', nargs='+', help='by default all that the machine has'); p.add_argument('--groups', nargs='+', type=int, help='by default all')
+    p.add_argument('--batch', type=int, default=8); p.add_argument('--images', type=int, default=2); p.add_argument('--steps', type=int, default=6)
+    a, began, rows = p.parse_args(argv), time.time(), []
+    for f in a.quantized:
+        for e in a.engines or engines(): 
+            rows.append(dict(check_parity(f, e, a.groups, a.batch, a.images, a.steps, progress=True), machine=platform.machine(), **{k: getattr(get_engine(e), k, None) for k in ('narrow', 'fused', 'whole')})); print(rows[-1], flush=True)
+            save_record(a.out, rows, seed=0, samples=sum(r['evaluations'] for r in rows), seconds=time.time() - began, device='cpu')
+
+# %% ../nbs/15_integer.ipynb #i041
+if __name__ == '__main__' and '__file__' in globals(): main()      # as a command, not in a notebook
