@@ -149,20 +149,19 @@ class IntLinear(Integer):
         return y.view(*shape[:-1], -1)
 
 def whole(x, s, z, n): # q - z as floats, in a memory order that products like
-    if not x.is_contiguous() and x.mT.is_contiguous(): return whole(x.mT, s, z, n).mT
+    if x.stride(-1) != 1 and x.stride(-2) == 1: return whole(x.mT, s, z, n).mT
     return torch.mul(x, torch.tensor(s).reciprocal(), out=torch.empty(x.shape)).round_().clamp_(-n - z, n - 1 - z)
 
 def regions(p, inv, ratio, n): # low + ratio high, in one whole number: p/s1, rounded to 1 below n, and to `ratio` from there on
     low = p*inv; high = F.threshold(low, n - .5 - n*2.**-25, 0.); low.sub_(high)               # one of the two is zero
-    return low.round_().add_(high.mul_(1/ratio).round_().mul_(ratio))
+    return low.round_().add_(high.mul_(1/ratio).round_(), alpha=ratio)
 
 class IntMatMul(Integer):
     "Product of two quantized activations, s s_b sum (q - z)(q_b - z_b)."
     def run(self, g, a, b):
         (kind, bits, ta), (_, bits_b, tb) = self.tables; r, t = ta[g], tb[g]; n = 2**(bits - 1)
         q = regions(a, r['inv'], r['ratio'], n) if kind is SoftmaxMRQ else whole(a, r['s'], int(r['z']), n)
-        k = b.mT.contiguous().mT if not b.is_contiguous() and b.stride(-2) == 1 else b
-        return self.engine.matmul(q, whole(k, t['s'], int(t['z']), 2**(bits_b - 1))).mul_(r['s1' if kind is SoftmaxMRQ else 's']*t['s'])
+        return self.engine.matmul(q, whole(b, t['s'], int(t['z']), 2**(bits_b - 1))).mul_(r['s1' if kind is SoftmaxMRQ else 's']*t['s'])
 
 class IntModulation(nn.Module):
     "adaLN's linear layer: an input of 14 bits in two digits, which are two rows of one product."
