@@ -220,7 +220,8 @@ def bench(model:str='tqdit-cifar10', # shipped, a checkpoint, or an official nam
           batches=(1, 2, 8), policies=(Policy(modulation=8), Policy(6, 6, modulation=8)), rounds:int=9, threads:int=None,
           names=None, # rivals; by default all
           own=None, # engines of ours; by default all but the reference
-          patience:float=20., # a rival that needs so many times as long as ours is left out
+          patience:float=20., # whoever needs so many times as long as our first is left out
+          steps:int=20, # of one timed run of the sampler; 0 for none
           progress:bool=True) -> dict: # the record
     "Time a model's integer form against its rivals. Rivals that are missing are listed with the reason."
     if unknown := set(names or ()) - set(PEERS): raise ValueError(f'unknown rival {sorted(unknown)[0]!r}; known are {", ".join(PEERS)}')
@@ -235,22 +236,27 @@ def bench(model:str='tqdit-cifar10', # shipped, a checkpoint, or an official nam
     if not todo: return load_record(out)
     with tempfile.TemporaryDirectory() as folder:
         fp, files = _model(model, policies, folder, progress); own = [e for e in ('onednn', 'qnnpack') if e in engines()] or ['reference'] if own is None else own
-        res['bytes'] = dict(fp32=sum(p.numel()*4 for p in fp.parameters()), **{k: os.path.getsize(f) for k, f in files.items()}); res['missing'] = {}
+        res['bytes'] = dict(fp32=sum(p.numel()*4 for p in fp.parameters()), **{k: os.path.getsize(f) for k, f in files.items()}); missing = res.setdefault('missing', {})
         ours = {f'tqdit {k}, {e}': load_int8(f, e) for k, f in files.items() for e in own}; first = next(iter(ours))
         for b in tqdm(todo, desc='batches', disable=not progress):
             c = fp.cfg; g = torch.Generator().manual_seed(0); args = torch.randn(b, c.in_channels, c.input_size, c.input_size, generator=g), torch.full((b,), 500), torch.arange(b) % c.num_classes
             fns = {n: (lambda net=net: net(*args)) for n, net in ours.items()}
             usual = min(timed(fns[first]) for _ in range(2))
-            for n in tqdm(PEERS if names is None else names, desc='preparing', disable=not progress, leave=False):
+            for n in tqdm([*ours, *(PEERS if names is None else names)], desc='preparing', disable=not progress, leave=False):
                 try:
-                    with warnings.catch_warnings(): warnings.simplefilter('ignore'); fns[n] = PEERS[n](fp, args, threads); took = min(timed(fns[n]) for _ in range(2))
-                    if took > patience*usual: fns.pop(n); res['missing'][n] = f'left out: {took:.1f} s for one call, over {patience} times what {first} takes'
-                except Exception as e: fns.pop(n, None); res['missing'][n] = f'{type(e).__name__}: {e}'[:200]
+                    with warnings.catch_warnings():
+                        warnings.simplefilter('ignore')
+                        if n in PEERS: fns[n] = PEERS[n](fp, args, threads)
+                        took = min(timed(fns[n]) for _ in range(2))
+                    if took > patience*usual: fns.pop(n); missing[f'{n}, batch {b}'] = f'left out: {took:.1f} s for one call, over {patience:g} times what {first} takes'
+                except Exception as e: fns.pop(n, None); missing[n] = f'{type(e).__name__}: {e}'[:200]
             exact = fp(*args); wrong = {n: ((f() - exact).norm()/exact.norm()).item() for n, f in fns.items()}; times = interleave(fns, rounds, progress=progress)
-            res['rows'].append(dict(batch=b, work=work(c, b), entries={n: dict(spread(v), error=wrong[n]) for n, v in times.items()}, breakdown={n: breakdown(ours[n], args) for n in ours if n.endswith('onednn')}))
+            res['rows'].append(dict(batch=b, work=work(c, b), entries={n: dict(spread(v), error=wrong[n]) for n, v in times.items()}, breakdown={n: breakdown(net, args) for n, net in ours.items() if n in fns}))
             write(); torch._dynamo.reset(); del fns
+        if 'sampled' not in res and steps: # a whole run of the sampler, to see that its own arithmetic is small
+            took = timed(lambda: sample(ours[first], torch.arange(4) % c.num_classes, steps, batch_size=4, progress=False)); res['sampled'] = dict(name=first, images=4, steps=steps, seconds=took)
         del ours
-        res['resident'] = {k: resident(f, own[-1]) for k, f in files.items()}; _onnx.clear()
+        res['resident'] = {k: resident(f, own[0]) for k, f in files.items()}; _onnx.clear()
     return write()
 
 def images_per_minute(ms:float, # one evaluation of a batch
@@ -295,17 +301,20 @@ def draw_bench(rec:dict, # from `bench`
 # %% ../nbs/15_benchmark.ipynb #b029
 def report(rec) -> str: # markdown
     "The record as a table: milliseconds, and how many times faster than float32 in torch and than the best float32."
-    res = rec['results']; rows = sorted(res['rows'], key=lambda r: r['batch']); names = list(rows[0]['entries']); best = [min(v['ms'] for n, v in r['entries'].items() if 'fp32' in n) if any('fp32' in n for n in r['entries']) else math.nan for r in rows]
+    res = rec['results']; rows = sorted(res['rows'], key=lambda r: r['batch']); names = list(dict.fromkeys(n for r in rows for n in r['entries'])); best = [min(v['ms'] for n, v in r['entries'].items() if 'fp32' in n) if any('fp32' in n for n in r['entries']) else math.nan for r in rows]
     cell = lambda r, n, b: '–' if n not in r['entries'] else f"{r['entries'][n]['ms']:.1f} ({b/r['entries'][n]['ms']:.2f}×)"
     lines = ['| | ' + ' | '.join(f"batch {r['batch']}, ms" for r in rows) + ' |', '| --- |' + ' --: |'*len(rows)]
-    lines += [f'| {"**" + n + "**" if n.startswith("tqdit") else n} | ' + ' | '.join(cell(r, n, b) for r, b in zip(rows, best)) + ' |' for n in sorted(names, key=lambda n: rows[0]['entries'][n]['ms'])]
+    lines += [f'| {"**" + n + "**" if n.startswith("tqdit") else n} | ' + ' | '.join(cell(r, n, b) for r, b in zip(rows, best)) + ' |' for n in sorted(names, key=lambda n: min(r['entries'][n]['ms']/r['batch'] for r in rows if n in r['entries']))]
     arm = '' if res['machine']['arch'] in ('aarch64', 'arm64') else '\n\nOn ARM: not measured yet.'
+    one = next(iter(rows[-1]['entries'])); last = rows[-1]; pick = dict.fromkeys([n for n in last['entries'] if n.startswith('tqdit')] + [min((n for n in last['entries'] if 'fp32' in n), key=lambda n: last['entries'][n]['ms'], default=one)])
+    lines += ['', f"| images a minute, guided, batch {last['batch']} | 20 steps | 50 steps |", '| --- | --: | --: |'] + [f"| {n} | " + ' | '.join(f"{images_per_minute(last['entries'][n]['ms'], last['batch'], k):.3g}" for k in (20, 50)) + ' |' for n in pick]
+    lines += ['', '| file | MB | resident before loading, MB | loaded | running |', '| --- | --: | --: | --: | --: |'] + [f"| {k} | {v/1e6:.1f} | " + ' | '.join(f"{res['resident'][k][c]:.0f}" if res.get('resident', {}).get(k) else '–' for c in ('before', 'loaded', 'running')) + ' |' for k, v in res['bytes'].items()]
     return '\n'.join(lines) + f"\n\nIn brackets: times faster than the best float32 of the row. {res['model']}, {res['machine']['name']} ({', '.join(res['machine']['features'])}), torch {res['machine']['torch']}, median of {rec['samples']} interleaved rounds." + (f" Not there: {', '.join(res['missing'])}." if res['missing'] else '') + arm
 
 def add_arguments(p):
     "Arguments of `tqdit bench`."
     p.add_argument('--model', default='tqdit-cifar10', help='shipped, a checkpoint, or an official name such as DiT-XL/2, whose shape gets random weights'); p.add_argument('--out', default='tqdit-bench/bench.json', help='JSON record; run again to go on'); p.add_argument('--batches', nargs='+', type=int, default=[1, 2, 8]); p.add_argument('--threads', type=int, help="by default torch's choice")
-    p.add_argument('--rounds', type=int, default=9); p.add_argument('--bits', nargs='+', default=['W8A8', 'W6A6']); p.add_argument('--rivals', nargs='*', help=f'by default all that are installed: {", ".join(PEERS)}'); p.add_argument('--engines', nargs='+', help='of ours; by default all that the machine has')
+    p.add_argument('--rounds', type=int, default=9); p.add_argument('--steps', type=int, default=20, help='of one timed run of the sampler; 0 for none'); p.add_argument('--bits', nargs='+', default=['W8A8', 'W6A6']); p.add_argument('--rivals', nargs='*', help=f'by default all that are installed: {", ".join(PEERS)}'); p.add_argument('--engines', nargs='+', help='of ours; by default all that the machine has')
 
 def run_bench(a) -> int:
     "`tqdit bench`: a record, a picture beside it, and a table."
@@ -314,6 +323,6 @@ def run_bench(a) -> int:
     if min(a.batches) < 1 or a.rounds < 1: raise ValueError('batches and rounds must be at least 1')
     for e in a.engines or (): 
         if e not in engines(): raise ValueError(f'engine {e!r}: this machine has {", ".join(engines())}')
-    rec = bench(a.model, a.out, a.batches, [Policy(int(b[1]), int(b[3]), modulation=8) for b in a.bits], a.rounds, a.threads, a.rivals, a.engines)
+    rec = bench(a.model, a.out, a.batches, [Policy(int(b[1]), int(b[3]), modulation=8) for b in a.bits], a.rounds, a.threads, a.rivals, a.engines, steps=a.steps)
     draw_bench(rec, png := Path(a.out).with_suffix('.png')); print(report(rec)); print(f'\nrecord: {a.out}   picture: {png}')
     return 0

@@ -79,7 +79,7 @@ def modulate(x, shift, scale): return torch.addcmul(shift[:, None], x, 1 + scale
 class GELU(nn.Module):
     "GELU in its tanh form. Where no gradient is wanted, a processor computes it as x sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)), which is the same and twice as fast."
     def forward(self, x):
-        if x.requires_grad or x.device.type != 'cpu' or x.dtype != torch.float32: return F.gelu(x, approximate='tanh')
+        if torch.is_grad_enabled() or x.device.type != 'cpu' or x.dtype != torch.float32: return F.gelu(x, approximate='tanh')
         a = (8/math.pi)**0.5; return torch.addcmul(torch.tensor(a), x, x, value=0.044715*a).mul_(x).sigmoid_().mul_(x)
 
 def _norm(width): return nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)

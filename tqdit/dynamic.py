@@ -21,10 +21,10 @@ class Dynamic(nn.Module):
                  dim=-1, # that the product sums over
                  group=None): # channels that share a range; None: all
         super().__init__(); self.bits, self.dim, self.group, (self.lo, self.hi) = bits, dim, group, code_range(bits)
-    def parts(self, D): return D//self.group if self.group and D % self.group == 0 else 1
-    def ranges(self, x): return x.numel()//x.shape[self.dim]*self.parts(x.shape[self.dim]) # how many are measured
+    def pieces(self, D): return D//self.group if self.group and D % self.group == 0 else 1
+    def ranges(self, x): return x.numel()//x.shape[self.dim]*self.pieces(x.shape[self.dim]) # how many are measured
     def forward(self, x):
-        y = x.transpose(self.dim, -1); D, n = y.shape[-1], self.parts(y.shape[-1]); y = y.unflatten(-1, (n, D//n))
+        y = x.transpose(self.dim, -1); D, n = y.shape[-1], self.pieces(y.shape[-1]); y = y.unflatten(-1, (n, D//n))
         lo, hi = y.amin(-1, keepdim=True).clamp(max=0), y.amax(-1, keepdim=True).clamp(min=0)
         s = ((hi - lo)/(self.hi - self.lo)).clamp(min=1e-12); z = (self.lo - lo/s).round()
         return ((((y/s).round() + z).clamp(self.lo, self.hi) - z)*s).flatten(-2).transpose(self.dim, -1)

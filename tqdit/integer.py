@@ -8,7 +8,8 @@ __all__ = ['ENGINES', 'EngineError', 'Reference', 'OneDNN', 'QNNPack', 'prove', 
            'parity', 'check_parity', 'main']
 
 # %% ../nbs/15_integer.ipynb #i005
-import argparse, copy, ctypes, json, platform, statistics, sys, time, warnings
+import argparse, copy, ctypes, json, platform, sys, time, warnings
+from statistics import median
 import torch, torch.nn.functional as F
 from torch import nn, Tensor
 from .calibrate import load_quantized
@@ -180,7 +181,7 @@ def pick_engine(twin:QuantLinear, rows:int=256, repeats:int=5) -> tuple: # engin
     packed, times = {n: get_engine(n).pack(twin.w_codes, twin.w_scale) for n in names}, {n: [] for n in names}
     for _ in range(repeats + 1):
         for n in names: start = time.perf_counter(); get_engine(n).linear(x, .05, 0, -128, 127, packed[n]); times[n].append(time.perf_counter() - start)
-    ms = {n: 1e3*statistics.median(v[1:]) for n, v in times.items()}; best = min(ms, key=ms.get)
+    ms = {n: 1e3*median(v[1:]) for n, v in times.items()}; best = min(ms, key=ms.get)
     return get_engine(best), f'{best}: ' + ', '.join(f'{n} {v:.2f} ms' for n, v in ms.items()) + f' for {rows} tokens, {twin.in_features} to {twin.out_features} channels'
 
 def to_int8(model, # quantized, from `quantize` or `load_quantized`, on the CPU
