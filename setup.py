@@ -18,7 +18,7 @@ setup(
                  'Natural Language :: English'] + [f'Programming Language :: Python :: {p}' for p in pythons],
     packages=find_packages(include=['tqdit', 'tqdit.*']), include_package_data=True,
     package_data={'tqdit': ['weights/*.safetensors', 'weights/*.json']},
-    install_requires=cfg['requirements'].split(), extras_require={'dev': cfg['dev_requirements'].split()},
+    install_requires=cfg['requirements'].split(), extras_require={k: cfg[f'{k}_requirements'].split() for k in ('dev', 'bench')},
     python_requires='>=' + cfg['min_python'],
     entry_points={'console_scripts': [l for l in cfg['console_scripts'].split('\n') if l.strip()],
                   'nbdev': [f'{cfg["lib_path"]}={cfg["lib_path"]}._modidx:d']},

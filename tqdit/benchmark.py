@@ -19,7 +19,7 @@ from .core import atomic_path, device_name, load_record, save_record
 from .diffusion import sample
 from .dit import DiT, DiTConfig, dit_config, fill_zeros, init_weights
 from .groups import Grouped, TimeGroups, follow_time
-from .integer import engines, keep_memory, load_int8
+from .integer import engines, get_engine, keep_memory, load_int8
 from .modules import Policy, modulation_scale, modulation_twin, modulations, prepare, set_mode, twins
 from .mrq import SoftmaxMRQ
 
@@ -55,7 +55,7 @@ def roof(sizes=((1024, 1024, 4096), (2048, 1152, 1152), (512, 2048, 2048))) -> d
         try: return rate(make)
         except (RuntimeError, AttributeError): return 0.                      # this torch has no such kernel
     a, b = torch.ones(2**26), torch.empty(2**26)
-    return dict(fp32=max(rate(floats(torch.float32)), attempt(packed)), linear_fp32=rate(floats(torch.float32)), bf16=attempt(floats(torch.bfloat16)), int8=attempt(ints), copy=2*a.numel()*4e-9/best_of(lambda: b.copy_(a)))
+    linear = rate(floats(torch.float32)); return dict(fp32=max(linear, attempt(packed)), linear_fp32=linear, bf16=attempt(floats(torch.bfloat16)), int8=attempt(ints), copy=2*a.numel()*4e-9/best_of(lambda: b.copy_(a)))
 
 # %% ../nbs/15_benchmark.ipynb #b014
 @torch.no_grad()
@@ -225,17 +225,19 @@ def bench(model:str='tqdit-cifar10', # shipped, a checkpoint, or an official nam
           progress:bool=True) -> dict: # the record
     "Time a model's integer form against its rivals. Rivals that are missing are listed with the reason."
     if unknown := set(names or ()) - set(PEERS): raise ValueError(f'unknown rival {sorted(unknown)[0]!r}; known are {", ".join(PEERS)}')
+    for e in own or (): get_engine(e)
     if threads: torch.set_num_threads(threads)
     keep_memory(); threads = torch.get_num_threads()                          # for every rival alike
     began, out = time.time(), Path(out)
     res = load_record(out)['results'] if out.is_file() else dict(model=model, rows=[]); spent = load_record(out)['seconds'] if out.is_file() else 0.
     if res['model'] != model: raise ValueError(f'{out} holds a benchmark of {res["model"]}; name another file')
     def write(): return save_record(out, res, seed=0, samples=rounds, seconds=spent + time.time() - began, device='cpu')
-    if 'machine' not in res: res.update(machine=cpu_features(), roof={k: round(v, 1) for k, v in roof().items()})
     todo = [b for b in batches if b not in {r['batch'] for r in res['rows']}]
     if not todo: return load_record(out)
     with tempfile.TemporaryDirectory() as folder:
-        fp, files = _model(model, policies, folder, progress); own = [e for e in ('onednn', 'qnnpack') if e in engines()] or ['reference'] if own is None else own
+        fp, files = _model(model, policies, folder, progress)
+        if 'machine' not in res: res.update(machine=cpu_features(), roof={k: round(v, 1) for k, v in roof().items()})
+        own = [e for e in ('onednn', 'qnnpack') if e in engines()] or ['reference'] if own is None else own
         res['bytes'] = dict(fp32=sum(p.numel()*4 for p in fp.parameters()), **{k: os.path.getsize(f) for k, f in files.items()}); missing = res.setdefault('missing', {})
         ours = {f'tqdit {k}, {e}': load_int8(f, e) for k, f in files.items() for e in own}; first = next(iter(ours))
         for b in tqdm(todo, desc='batches', disable=not progress):
