@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FEATURES', 'PEERS', 'KINDS', 'COLOURS', 'cpu_features', 'best_of', 'roof', 'stand_in', 'work', 'peer', 'interleave',
-           'timed', 'spread', 'breakdown', 'resident', 'bench', 'images_per_minute', 'colour', 'draw_bench', 'report',
-           'add_arguments', 'run_bench']
+           'timed', 'spread', 'breakdown', 'resident', 'bench', 'images_per_minute', 'colour', 'draw_bench',
+           'fastest_float', 'times_table', 'report', 'add_arguments', 'run_bench']
 
 # %% ../nbs/15_benchmark.ipynb #b005
 import argparse, json, math, os, platform, statistics, subprocess, sys, tempfile, time, warnings
@@ -15,7 +15,7 @@ from torch import nn
 from tqdm import tqdm
 from .calibrate import fit, load_quantized, save_quantized, statistics as collect_statistics
 from .checkpoint import load_dit
-from .core import atomic_path, device_name, load_record, save_record
+from .core import atomic_path, device_name, load_record, running_command, save_record
 from .diffusion import sample
 from .dit import DiT, DiTConfig, dit_config, fill_zeros, init_weights
 from .groups import Grouped, TimeGroups, follow_time
@@ -108,7 +108,8 @@ def _(model, args, threads):
 def _(model, args, threads):
     import torch.ao.quantization as Q
     old = torch.backends.quantized.engine; torch.backends.quantized.engine = 'onednn' if 'onednn' in torch.backends.quantized.supported_engines else 'qnnpack'
-    try: net = Q.quantize_dynamic(model, {n for n, m in model.named_modules() if isinstance(m, nn.Linear) and 'embed' not in n}, dtype=torch.qint8)
+    try:
+        with warnings.catch_warnings(): warnings.simplefilter('ignore'); net = Q.quantize_dynamic(model, {n for n, m in model.named_modules() if isinstance(m, nn.Linear) and 'embed' not in n}, dtype=torch.qint8)
     finally: torch.backends.quantized.engine = old
     return lambda: net(*args)
 
@@ -231,6 +232,7 @@ def bench(model:str='tqdit-cifar10', # shipped, a checkpoint, or an official nam
     began, out = time.time(), Path(out)
     res = load_record(out)['results'] if out.is_file() else dict(model=model, rows=[]); spent = load_record(out)['seconds'] if out.is_file() else 0.
     if res['model'] != model: raise ValueError(f'{out} holds a benchmark of {res["model"]}; name another file')
+    if (c := running_command()) not in res.setdefault('commands', []): res['commands'].append(c)
     def write(): return save_record(out, res, seed=0, samples=rounds, seconds=spent + time.time() - began, device='cpu')
     todo = [b for b in batches if b not in {r['batch'] for r in res['rows']}]
     if not todo: return load_record(out)
@@ -253,7 +255,7 @@ def bench(model:str='tqdit-cifar10', # shipped, a checkpoint, or an official nam
                     if took > patience*usual: fns.pop(n); missing[f'{n}, batch {b}'] = f'left out: {took:.1f} s for one call, over {patience:g} times what {first} takes'
                 except Exception as e: fns.pop(n, None); missing[n] = f'{type(e).__name__}: {e}'[:200]
             exact = fp(*args); wrong = {n: ((f() - exact).norm()/exact.norm()).item() for n, f in fns.items()}; times = interleave(fns, rounds, progress=progress)
-            res['rows'].append(dict(batch=b, work=work(c, b), entries={n: dict(spread(v), error=wrong[n]) for n, v in times.items()}, breakdown={n: breakdown(net, args) for n, net in ours.items() if n in fns}))
+            res['rows'].append(dict(batch=b, rounds=rounds, work=work(c, b), entries={n: dict(spread(v), error=wrong[n]) for n, v in times.items()}, breakdown={n: breakdown(net, args) for n, net in ours.items() if n in fns}))
             write(); torch._dynamo.reset(); del fns
         if 'sampled' not in res and steps: # a whole run of the sampler, to see that its own arithmetic is small
             took = timed(lambda: sample(ours[first], torch.arange(4) % c.num_classes, steps, batch_size=4, progress=False)); res['sampled'] = dict(name=first, images=4, steps=steps, seconds=took)
@@ -301,17 +303,29 @@ def draw_bench(rec:dict, # from `bench`
     return fig
 
 # %% ../nbs/15_benchmark.ipynb #b029
+def fastest_float(row): # name, or None
+    return min((n for n in row['entries'] if 'fp32' in n), key=lambda n: row['entries'][n]['ms'], default=None)
+
+def times_table(rec) -> str: # markdown
+    "Milliseconds of an evaluation, and in brackets how many times faster than the best float32 of the same batch."
+    rows = sorted(rec['results']['rows'], key=lambda r: r['batch']); names = dict.fromkeys(n for r in rows for n in r['entries'])
+    def cell(r, n):
+        if n not in r['entries']: return '–'
+        ms, best = r['entries'][n]['ms'], fastest_float(r); return f'{ms:.1f}' + (f" ({r['entries'][best]['ms']/ms:.2f}×)" if best else '')
+    order = sorted(names, key=lambda n: min(r['entries'][n]['ms']/r['batch'] for r in rows if n in r['entries']))
+    return '\n'.join(['| | ' + ' | '.join(f"batch {r['batch']}, ms" for r in rows) + ' |', '| --- |' + ' --: |'*len(rows), *(f'| {f"**{n}**" if n.startswith("tqdit") else n} | ' + ' | '.join(cell(r, n) for r in rows) + ' |' for n in order)])
+
 def report(rec) -> str: # markdown
-    "The record as a table: milliseconds, and how many times faster than float32 in torch and than the best float32."
-    res = rec['results']; rows = sorted(res['rows'], key=lambda r: r['batch']); names = list(dict.fromkeys(n for r in rows for n in r['entries'])); best = [min(v['ms'] for n, v in r['entries'].items() if 'fp32' in n) if any('fp32' in n for n in r['entries']) else math.nan for r in rows]
-    cell = lambda r, n, b: '–' if n not in r['entries'] else f"{r['entries'][n]['ms']:.1f} ({b/r['entries'][n]['ms']:.2f}×)"
-    lines = ['| | ' + ' | '.join(f"batch {r['batch']}, ms" for r in rows) + ' |', '| --- |' + ' --: |'*len(rows)]
-    lines += [f'| {"**" + n + "**" if n.startswith("tqdit") else n} | ' + ' | '.join(cell(r, n, b) for r, b in zip(rows, best)) + ' |' for n in sorted(names, key=lambda n: min(r['entries'][n]['ms']/r['batch'] for r in rows if n in r['entries']))]
-    arm = '' if res['machine']['arch'] in ('aarch64', 'arm64') else '\n\nOn ARM: not measured yet.'
-    one = next(iter(rows[-1]['entries'])); last = rows[-1]; pick = dict.fromkeys([n for n in last['entries'] if n.startswith('tqdit')] + [min((n for n in last['entries'] if 'fp32' in n), key=lambda n: last['entries'][n]['ms'], default=one)])
-    lines += ['', f"| images a minute, guided, batch {last['batch']} | 20 steps | 50 steps |", '| --- | --: | --: |'] + [f"| {n} | " + ' | '.join(f"{images_per_minute(last['entries'][n]['ms'], last['batch'], k):.3g}" for k in (20, 50)) + ' |' for n in pick]
-    lines += ['', '| file | MB | resident before loading, MB | loaded | running |', '| --- | --: | --: | --: | --: |'] + [f"| {k} | {v/1e6:.1f} | " + ' | '.join(f"{res['resident'][k][c]:.0f}" if res.get('resident', {}).get(k) else '–' for c in ('before', 'loaded', 'running')) + ' |' for k, v in res['bytes'].items()]
-    return '\n'.join(lines) + f"\n\nIn brackets: times faster than the best float32 of the row. {res['model']}, {res['machine']['name']} ({', '.join(res['machine']['features'])}), torch {res['machine']['torch']}, median of {rec['samples']} interleaved rounds." + (f" Not there: {', '.join(res['missing'])}." if res['missing'] else '') + arm
+    "The record as tables: times, images a minute, memory; what is missing and why; the commands that repeat it."
+    res = rec['results']; m, last = res['machine'], max(res['rows'], key=lambda r: r['batch']); mem = res.get('resident', {})
+    shown = [n for n in last['entries'] if n.startswith('tqdit') or n == fastest_float(last)]
+    speed = [f"| images a minute, guided, batch {last['batch']} | 20 steps | 50 steps |", '| --- | --: | --: |', *(f"| {n} | " + ' | '.join(f"{images_per_minute(last['entries'][n]['ms'], last['batch'], k):.3g}" for k in (20, 50)) + ' |' for n in shown)]
+    size = ['| weights | MB | resident before loading, MB | loaded | running |', '| --- | --: | --: | --: | --: |', *(f'| {k} | {v/1e6:.1f} | ' + ' | '.join(f'{mem[k][c]:.0f}' if mem.get(k) else '–' for c in ('before', 'loaded', 'running')) + ' |' for k, v in res['bytes'].items())]
+    says = [f"In brackets: times faster than the best float32 of the batch. {res['model']}, {m['name']} ({', '.join(m['features'])}), torch {m['torch']}; medians of interleaved rounds."]
+    if s := res.get('sampled'): says.append(f"A whole run of the sampler, {s['images']} guided images in {s['steps']} steps by {s['name']}: {s['seconds']:.1f} s.")
+    says += [f'Not there: {n} ({why}).' for n, why in res['missing'].items()]
+    if m['arch'] not in ('aarch64', 'arm64'): says.append('On ARM: not measured yet.')
+    return '\n\n'.join([times_table(rec), '\n'.join(speed), '\n'.join(size), '\n\n'.join(says), 'Repeat it: ' + ', then '.join(f'`{c}`' for c in res['commands'])])
 
 def add_arguments(p):
     "Arguments of `tqdit bench`."
@@ -323,8 +337,6 @@ def run_bench(a) -> int:
     import re
     if wrong := [b for b in a.bits if not re.fullmatch(r'W[2-8]A[2-8]', b)]: raise ValueError(f'{wrong[0]!r} is no bit-width; write for instance W8A8')
     if min(a.batches) < 1 or a.rounds < 1: raise ValueError('batches and rounds must be at least 1')
-    for e in a.engines or (): 
-        if e not in engines(): raise ValueError(f'engine {e!r}: this machine has {", ".join(engines())}')
     rec = bench(a.model, a.out, a.batches, [Policy(int(b[1]), int(b[3]), modulation=8) for b in a.bits], a.rounds, a.threads, a.rivals, a.engines, steps=a.steps)
     draw_bench(rec, png := Path(a.out).with_suffix('.png')); print(report(rec)); print(f'\nrecord: {a.out}   picture: {png}')
     return 0

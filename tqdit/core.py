@@ -7,7 +7,7 @@ __all__ = ['mix_seed', 'NoiseStream', 'atomic_path', 'device_name', 'best_device
            'load_record', 'to_uint8', 'image_grid', 'show_images', 'psnr']
 
 # %% ../nbs/00_core.ipynb #7c4cd2b9
-import json, math, os, platform, subprocess, sys, tempfile, time
+import json, math, os, platform, shlex, subprocess, sys, tempfile, time
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -76,7 +76,7 @@ def git_commit() -> str:
 def running_command() -> str:
     "The command line of this process, with the package's own modules named as `python -m` wants them."
     first, *rest = sys.argv; file = Path(first)
-    return ' '.join([f'python -m tqdit.{file.stem}' if file.parent.name == 'tqdit' and file.suffix == '.py' else file.name, *rest])
+    return ' '.join([f'python -m tqdit.{file.stem}' if file.parent.name == 'tqdit' and file.suffix == '.py' else file.name, *map(shlex.quote, rest)])
 
 def save_record(path, # the JSON file, written atomically
         results, # what was measured: anything JSON can hold

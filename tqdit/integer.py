@@ -20,7 +20,7 @@ from .mrq import GELUMRQ, SoftmaxMRQ
 from .uniform import UniformQuantizer
 
 # %% ../nbs/15_integer.ipynb #i008
-class EngineError(RuntimeError): "This machine, or this torch, lacks an engine, or the engine computes wrongly here."
+class EngineError(ValueError): "This machine, or this torch, lacks an engine, or the engine computes wrongly here."
 
 class Reference:
     "Integer products in plain torch: slow, exact, everywhere. Other engines override what they do faster."
@@ -57,9 +57,10 @@ class OneDNN(Reference):
         u = _bytes(x, s, z - lo); return u if hi - lo == 255 else u.clamp_(max=hi - lo)
     def pack(self, codes, scale, bias=None):
         return torch.ops.onednn.qlinear_prepack(codes.contiguous(), None), scale.flatten().float(), bias, torch.zeros(len(codes), dtype=torch.int8), int(codes.int().abs().max()), torch.ones(len(codes))
+    def kernel(self, u, s, z, w, sw, zero, b): return torch.ops.onednn.qlinear_pointwise(u, s, z, w, sw, zero, b, 1., 0, torch.float32, 'none', [], '')
     def linear(self, x, s, z, lo, hi, packed, bias=True):
         w, sw, b, zero, top, one = packed; u, b = self.bytes(x, s, z, lo, hi), b if bias else None
-        def sums(u, z, s=1., sw=one, b=None): return torch.ops.onednn.qlinear_pointwise(u, s, z, w, sw, zero, b, 1., 0, torch.float32, 'none', [], '')
+        def sums(u, z, s=1., sw=one, b=None): return self.kernel(u, s, z, w, sw, zero, b)
         split = self.narrow and 2*(hi - lo)*top > 2**15 - 1
         shape = (*x.shape, len(sw), z == lo, b is None); fused = sums(u, z - lo, s, sw, b) if not split and self.fused.get(shape, True) else None
         if fused is not None and shape in self.fused: return fused
@@ -79,7 +80,7 @@ class QNNPack(OneDNN):
         try: return f()
         finally: torch.backends.quantized.engine = old
     def pack(self, codes, scale, bias=None):
-        w = torch._make_per_channel_quantized_tensor(codes.contiguous(), torch.ones(len(codes), dtype=torch.double), torch.zeros(len(codes), dtype=torch.long), 0)
+        with warnings.catch_warnings(): warnings.filterwarnings('ignore', message='torch.quantize_per_tensor'); w = torch._make_per_channel_quantized_tensor(codes.contiguous(), torch.ones(len(codes), dtype=torch.double), torch.zeros(len(codes), dtype=torch.long), 0)
         return self.with_engine(lambda: torch.ops.quantized.linear_prepack(w, None)), scale.flatten().float(), bias
     def linear(self, x, s, z, lo, hi, packed, bias=True):
         w, sw, b = packed; z -= lo; v = torch.empty(len(x) + 1, x.shape[1]); v[:-1] = self.bytes(x, s, z + lo, lo, hi); v[:-1] -= z; v[-1] = 0; v[-1, 0], v[-1, 1] = -z, 255 - z
@@ -214,7 +215,7 @@ def to_int8(model, # quantized, from `quantize` or `load_quantized`, on the CPU
             new = nn.Linear(m.in_features, m.out_features, device='meta'); new.weight, new.bias = (nn.Parameter(v.detach(), requires_grad=False) for v in (m._weight(), m._bias()))
         else: continue
         net.get_submodule(name.rpartition('.')[0])._modules[name.rpartition('.')[2]] = new
-        if consume: tw[name].w_codes = m.w_codes = tw[name].weight = None if hasattr(m, 'weight') else None
+        if consume: tw[name].w_codes = m.w_codes = tw[name].weight = None
     net.engine, net.engine_report, net.float_layers = e, report, [n for n, m in net.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d, nn.Embedding))]
     return net
 
