@@ -276,12 +276,13 @@ def draw_bench(rec:dict, # from `bench`
     "One picture of a record: times, roofline, breakdown."
     from matplotlib.figure import Figure
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.ticker import NullFormatter
     res = rec['results']; rows = sorted(res['rows'], key=lambda r: r['batch']); row = rows[-1] if batch is None else next(r for r in rows if r['batch'] == batch); m, top = res['machine'], res['roof']
     fig = Figure(figsize=(11, 3.8), dpi=110, layout='constrained'); FigureCanvasAgg(fig); a, b, c = fig.subplots(1, 3, width_ratios=(1.5, 1.2, 1))
     e = dict(sorted(row['entries'].items(), key=lambda kv: -kv[1]['ms'])); ms = [v['ms'] for v in e.values()]
     a.barh(list(e), ms, color=[colour(n) for n in e], xerr=[[v['ms'] - v['q1'] for v in e.values()], [v['q3'] - v['ms'] for v in e.values()]], error_kw=dict(lw=.7)); a.set_xscale('log'); a.tick_params(labelsize=7); a.set_xlabel(f'ms, batch {row["batch"]} (median and quartiles)', fontsize=8)
     for i, v in enumerate(ms): a.text(v*1.05, i, f'{v:.1f}' if v < 100 else f'{v:.0f}', va='center', fontsize=6.5)
-    a.set_xlim(min(ms)/2, max(ms)*2)
+    a.set_xlim(min(ms)/2, max(ms)*2); a.xaxis.set_minor_formatter(NullFormatter())
     xs = [10**(k/20) for k in range(-10, 101)]
     for key, dash in (('int8', '-'), ('bf16', '--'), ('fp32', ':')):
         if top[key]: b.plot(xs, [min(top[key], x*top['copy']) for x in xs], 'k' + dash, lw=1, label=f'{key}: {top[key]:.0f} G/s')
