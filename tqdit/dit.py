@@ -154,7 +154,7 @@ class DiT(nn.Module):
         "One evaluation of the network. A wrong image shape raises a `ValueError`."
         want = (self.cfg.in_channels, self.cfg.input_size, self.cfg.input_size)
         if tuple(x.shape[1:]) != want: raise ValueError(f'this DiT takes images of shape (B, {want[0]}, {want[1]}, {want[2]}), got {tuple(x.shape)}')
-        x = self.x_embedder(x) + self.pos_embed
+        x = (self.x_embedder(x) + self.pos_embed).contiguous()                # the convolution leaves channels first, which would slow every layer down
         c = self.t_embedder(t) + self.y_embedder(y)
         for block in self.blocks: x = block(x, c)
         return self.unpatchify(self.final_layer(x, c))

@@ -60,9 +60,9 @@ class OneDNN(Reference):
     def kernel(self, u, s, z, w, sw, zero, b): return torch.ops.onednn.qlinear_pointwise(u, s, z, w, sw, zero, b, 1., 0, torch.float32, 'none', [], '')
     def linear(self, x, s, z, lo, hi, packed, bias=True):
         w, sw, b, zero, top, one = packed; u, b = self.bytes(x, s, z, lo, hi), b if bias else None
-        def sums(u, z, s=1., sw=one, b=None): return self.kernel(u, s, z, w, sw, zero, b)
+        def sums(u, z, sw=one, b=None): return self.kernel(u, 1., z, w, sw, zero, b)
         split = self.narrow and 2*(hi - lo)*top > 2**15 - 1
-        shape = (*x.shape, len(sw), z == lo, b is None); fused = sums(u, z - lo, s, sw, b) if not split and self.fused.get(shape, True) else None
+        shape = (*x.shape, len(sw), z == lo, b is None); fused = sums(u, z - lo, s*sw, b) if not split and self.fused.get(shape, True) else None
         if fused is not None and shape in self.fused: return fused
         y = sums(u, z - lo) if not split else sums(u & 127, z - lo).add_(sums(u >> 7, 0), alpha=128)     # codes up to 127 never saturate
         y.mul_(s*sw); y = y if b is None else y.add_(b)
