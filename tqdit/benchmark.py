@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FEATURES', 'PEERS', 'KINDS', 'COLOURS', 'cpu_features', 'best_of', 'roof', 'stand_in', 'work', 'peer', 'interleave',
-           'timed', 'spread', 'breakdown', 'resident', 'bench', 'images_per_minute', 'colour', 'draw_bench',
-           'fastest_float', 'times_table', 'report', 'add_arguments', 'run_bench']
+           'spread', 'breakdown', 'resident', 'bench', 'images_per_minute', 'colour', 'draw_bench', 'fastest_float',
+           'times_table', 'report', 'add_arguments', 'run_bench']
 
 # %% ../nbs/15_benchmark.ipynb #b005
 import argparse, json, math, os, platform, statistics, subprocess, sys, tempfile, time, warnings
@@ -19,7 +19,7 @@ from .core import atomic_path, device_name, load_record, running_command, save_r
 from .diffusion import sample
 from .dit import DiT, DiTConfig, dit_config, fill_zeros, init_weights
 from .groups import Grouped, TimeGroups, follow_time
-from .integer import engines, get_engine, keep_memory, load_int8
+from .integer import engines, get_engine, keep_memory, load_int8, timed
 from .modules import Policy, modulation_scale, modulation_twin, modulations, prepare, set_mode, twins
 from .mrq import SoftmaxMRQ
 
@@ -167,15 +167,13 @@ def interleave(fns:dict, # name -> callable without arguments
             time.sleep(rest); f(); a = time.perf_counter(); f(); times[n].append(time.perf_counter() - a)
     return times
 
-def timed(f): a = time.perf_counter(); f(); return time.perf_counter() - a
-
 def spread(v): # of a list of seconds, in milliseconds
     q = statistics.quantiles(v, n=4) if len(v) > 1 else [v[0]]*3
     return dict(ms=1e3*statistics.median(v), q1=1e3*q[0], q3=1e3*q[2])
 
 # %% ../nbs/15_benchmark.ipynb #b023
-KINDS = {'integer products': ('qlinear', 'linear_dynamic', 'onednn', 'quantized::'), 'making codes': ('quantize_per_tensor',), 'attention products': ('bmm', 'matmul'), 'softmax': ('softmax',), 'layer norm': ('layer_norm',), 'GELU, SiLU': ('sigmoid', 'silu', 'gelu'), 
-         'rounding of attention': ('round', 'clamp', 'threshold'), 'float products': ('addmm', 'conv', 'linear', 'aten::mm')}
+KINDS = {'integer products': ('qlinear', 'linear_dynamic', 'onednn', 'quantized::'), 'making codes': ('quantize_per_tensor',), 'attention products': ('bmm', 'matmul', '_int_mm'), 'softmax': ('softmax',), 'layer norm': ('layer_norm',), 'GELU, SiLU': ('sigmoid', 'silu', 'gelu'), 
+         'rounding of attention': ('round', 'clamp', 'threshold', 'minimum'), 'float products': ('addmm', 'conv', 'linear', 'aten::mm')}
 
 @torch.no_grad()
 def breakdown(net, args, repeats:int=5) -> dict: # kind -> ms of one evaluation
