@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FEATURES', 'PEERS', 'KINDS', 'COLOURS', 'cpu_features', 'best_of', 'roof', 'stand_in', 'work', 'peer', 'interleave',
-           'spread', 'breakdown', 'resident', 'bench', 'images_per_minute', 'colour', 'draw_bench', 'fastest_float',
-           'times_table', 'report', 'add_arguments', 'run_bench']
+           'spread', 'breakdown', 'resident', 'bench', 'images_per_minute', 'shares', 'colour', 'draw_bench',
+           'fastest_float', 'times_table', 'report', 'add_arguments', 'run_bench']
 
 # %% ../nbs/15_benchmark.ipynb #b005
 import argparse, json, math, os, platform, statistics, subprocess, sys, tempfile, time, warnings
@@ -265,6 +265,9 @@ def images_per_minute(ms:float, # one evaluation of a batch
                       batch:int, steps:int, guided:bool=True): return 60e3*batch/(ms*steps*(1 + guided))
 
 # %% ../nbs/15_benchmark.ipynb #b028
+def shares(b): # of a breakdown: kind -> part of the whole
+    parts = {k: v for k, v in b.items() if k != 'wall'}; return {k: v/max(b['wall'], sum(parts.values())) for k, v in parts.items()}   # kernels are timed in other runs than the whole, whose sum can be more
+
 COLOURS = dict(tqdit='#cc3311', fp32='#4477aa', bf16='#66ccee', int8='#228833')
 def colour(n): return COLOURS['tqdit' if n.startswith('tqdit') else 'int8' if 'int8' in n or 'quantize' in n else 'bf16' if 'bf16' in n else 'fp32']
 
@@ -294,7 +297,7 @@ def draw_bench(rec:dict, # from `bench`
     own = next((n for n in row['breakdown']), None)
     if own:
         for k, col in zip([k for k in row['breakdown'][own] if k != 'wall'], ('#cc3311', '#ee7733', '#4477aa', '#66ccee', '#228833', '#ccbb44', '#aa3377', '#999933', '#bbbbbb', '#555555')):
-            v = [100*r['breakdown'][own][k]/r['breakdown'][own]['wall'] for r in rows]; c.bar([str(r['batch']) for r in rows], v, bottom=left, label=k, color=col); left = [p + q for p, q in zip(left, v)]
+            v = [100*shares(r['breakdown'][own])[k] for r in rows]; c.bar([str(r['batch']) for r in rows], v, bottom=left, label=k, color=col); left = [p + q for p, q in zip(left, v)]
         c.legend(fontsize=6, loc='upper left', bbox_to_anchor=(1, 1)); c.set_xlabel('batch', fontsize=8); c.set_ylabel(f'% of the time of {own}', fontsize=8); c.tick_params(labelsize=7)
     fig.suptitle(f"{res['model']} on {m['name']}, {m['arch']} ({', '.join(m['features'])}), torch {m['torch']}", fontsize=8)
     if path:
