@@ -186,8 +186,8 @@ def regions(p, inv, ratio, n): # low + ratio high, in one whole number: p/s1, ro
     low = p*inv; high = F.threshold(low, n - .5 - n*2.**-25, 0.); low.sub_(high)               # one of the two is zero
     return low.round_().add_(high.mul_(1/ratio).round_(), alpha=ratio)
 
-def byte_codes(x, inv, z, n): # q, int8, one matrix for each head
-    q = _bytes(x, 1/float(inv), z, torch.qint8).view(torch.int8); q = q if n == 128 else q.clamp_(-n, n - 1); return q.contiguous().flatten(0, -3)
+def byte_codes(x, s, z, n): # q, int8, one matrix for each head
+    q = _bytes(x, s, z, torch.qint8).view(torch.int8); q = q if n == 128 else q.clamp_(-n, n - 1); return q.contiguous().flatten(0, -3)
 
 def byte_regions(p, inv, ratio, n): # low and high, int8, one matrix for each head; None where they do not fit
     low, high = _bytes(p, 1/inv, 0), _bytes(p, ratio/inv, 0); far = F.threshold(low, n - 1, 0)          # low is cut at 255, which is enough: what counts is whether it is n or more
@@ -203,10 +203,10 @@ def byte_sums(engine, a, r, n, b, t, m): # sum (q - z)(q_b - z_b) as floats, fro
     def rows(q): return engine.int_matmul(q.view(1, -1, K), torch.ones(1, K, 8, dtype=torch.int8))[0, :, 0].view(len(q), -1)          # sums over K; eight columns, because one is slow
     if 'ratio' in r:
         if (parts := byte_regions(a, r['inv'], r['ratio'], n)) is None: return
-        v = byte_codes(b, t['inv'], zb, m); v = F.pad(v, (0, 8), value=1) if zb else v; low, high = (engine.int_matmul(q, v) for q in parts)
+        v = byte_codes(b, t['s'], zb, m); v = F.pad(v, (0, 8), value=1) if zb else v; low, high = (engine.int_matmul(q, v) for q in parts)
         y = low.add_(high, alpha=int(r['ratio'])); y = y[..., :-8] - zb*y[..., -8:-7] if zb else y
     else:
-        q, k = byte_codes(a, r['inv'], z, n), byte_codes(b.mT, t['inv'], zb, m); y = engine.int_matmul(q, k.mT)
+        q, k = byte_codes(a, r['s'], z, n), byte_codes(b.mT, t['s'], zb, m); y = engine.int_matmul(q, k.mT)
         if zb: y.sub_(zb*rows(q)[:, :, None])
         if z: y.sub_((z*(rows(k) - K*zb))[:, None])
     return y.float().view(*a.shape[:-1], -1)
