@@ -1,32 +1,86 @@
-"Statistics of CIFAR-10's training images for `tqdit evaluate`, and known answers: python tools/make_reference.py --data FOLDER_OR_NPZ --reference tqdit/weights/reference-cifar10.safetensors --out nbs/records/known-answers.json"
-import argparse, time
+"""Statistics of CIFAR-10's training images for `tqdit evaluate`, and known answers.
+
+python tools/make_reference.py --data FOLDER_OR_NPZ --reference tqdit/weights/reference-cifar10.safetensors \
+    --out nbs/records/known-answers.json
+"""
+import argparse
+import time
 import torch
-from tqdit.classifier import held_out
-from tqdit.core import best_device, save_record
-from tqdit.evaluate import Features, Reference, Tally, measure
-from tqdit.train import load_images
+from tqdit.core import best_device, check_output, load_images, save_record
+from tqdit.judge.classifier import held_out
+from tqdit.judge.features import Features
+from tqdit.judge.metrics import measure
+from tqdit.judge.tally import Reference, Tally
 
-p = argparse.ArgumentParser(description=__doc__); p.add_argument('--data', required=True); p.add_argument('--reference', required=True); p.add_argument('--out', required=True); p.add_argument('--device', default=best_device())
-a, began = p.parse_args(), time.time()
-torch.backends.cudnn.allow_tf32 = False
-x, y = load_images(a.data); eyes = Features(device=a.device)
 
-def seen(x, ids=None): # in an order of its own, because files may be sorted by class
-    t, ids = Tally(eyes.name, eyes.digest), torch.arange(len(x)) if ids is None else ids
-    for i in range(0, len(x), 1000): t.add(ids[i:i + 1000], eyes(x[i:i + 1000]))
-    return t
+def arguments():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--data', required=True, help="folder for torchvision's CIFAR-10, or an .npz")
+    p.add_argument('--reference', required=True, help='the .safetensors to write')
+    p.add_argument('--out', required=True, help='the JSON record to write')
+    p.add_argument('--device', default=best_device())
+    return p.parse_args()
 
-order = torch.randperm(len(x), generator=torch.Generator().manual_seed(11)); everything = seen(x, order)
-ref = Reference.of(everything, of='the 50,000 training images of CIFAR-10 (JPEG)'); ref.save(a.reference)
-rows, (train, held) = [dict(images='all training images', **measure(everything, ref, labels=y[order.argsort()]))], held_out(len(x))
-add = lambda what, t, r=ref, labels=None: rows.append(dict(images=what, **measure(t, r, labels=labels)))
-add('5,000 images held out from the classifier', seen(x[held]), labels=y[held])
-add('5,000 images the classifier was trained on', seen(x[train[:5000]]), labels=y[train[:5000]])
-perm = torch.randperm(len(x), generator=torch.Generator().manual_seed(3)); half = len(x)//2
-add('one half against the other half', seen(x[perm[:half]]), Reference.of(seen(x[perm[half:]])))
-for n in (1000, 1500, 2000, 4500, 10000): add(f'{n} training images', seen(x[perm[:n]]))
-g, few = torch.Generator().manual_seed(1), x[perm[:10000]]
-for s in (2, 5, 10, 20, 50): add(f'noise of standard deviation {s}/255 on 10,000 training images', seen((few.float() + s*torch.randn(few.shape, generator=g)).round().clamp(0, 255).to(torch.uint8)))
-add('10,000 images of uniform noise', seen(torch.randint(0, 256, few.shape, generator=g, dtype=torch.uint8)))
-save_record(a.out, rows, seed=0, samples=len(x), seconds=time.time() - began, device=a.device)
-for r in rows: print({k: round(v, 4) if isinstance(v, float) else v for k, v in r.items()})
+
+def shuffled(n, seed):
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+
+
+class Eyes:
+    "Looks at images and compares them with a reference."
+    def __init__(self, device):
+        self.features, self.reference, self.rows = Features(device=device), None, []
+
+    def tally(self, x, ids=None): # uint8 (n, 3, 32, 32); in an order of its own, because files may be sorted by class
+        t = Tally(self.features.name, self.features.digest)
+        ids = torch.arange(len(x)) if ids is None else ids
+        for i in range(0, len(x), 1000):
+            t.add(ids[i:i + 1000], self.features(x[i:i + 1000]))
+        return t
+
+    def add(self, what, tally, reference=None, labels=None):
+        res = measure(tally, reference or self.reference, labels=labels)
+        self.rows.append(dict(images=what, **res))
+        print({k: round(v, 4) if isinstance(v, float) else v for k, v in self.rows[-1].items()}, flush=True)
+
+
+def real_images(eyes, x, y):
+    "Real images against real images."
+    train, held = held_out(len(x))
+    for what, ids in (('held out from the classifier', held), ('the classifier was trained on', train[:5000])):
+        eyes.add(f'5,000 images {what}', eyes.tally(x[ids]), labels=y[ids])
+    order, half = shuffled(len(x), 3), len(x)//2
+    other = Reference.of(eyes.tally(x[order[half:]]))
+    eyes.add('one half against the other half', eyes.tally(x[order[:half]]), other)
+    for n in (1000, 1500, 2000, 4500, 10000):
+        eyes.add(f'{n} training images', eyes.tally(x[order[:n]]))
+
+
+def noisy_images(eyes, x):
+    "Real images with noise, and noise alone."
+    g, few = torch.Generator().manual_seed(1), x[shuffled(len(x), 3)[:10000]]
+    for sd in (2, 5, 10, 20, 50):
+        noisy = (few.float() + sd*torch.randn(few.shape, generator=g)).round().clamp(0, 255).to(torch.uint8)
+        eyes.add(f'noise of standard deviation {sd}/255 on 10,000 training images', eyes.tally(noisy))
+    noise = torch.randint(0, 256, few.shape, generator=g, dtype=torch.uint8)
+    eyes.add('10,000 images of uniform noise', eyes.tally(noise))
+
+
+def main():
+    a, began = arguments(), time.time()
+    for path in (a.reference, a.out):
+        check_output(path, a.data)
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        x, y = load_images(a.data)
+        eyes, order = Eyes(a.device), shuffled(len(x), 11)
+        everything = eyes.tally(x, order)
+        eyes.reference = Reference.of(everything, of='the 50,000 training images of CIFAR-10 (JPEG)')
+        eyes.reference.save(a.reference)
+        eyes.add('all training images', everything, labels=y[order.argsort()])
+        real_images(eyes, x, y)
+        noisy_images(eyes, x)
+    save_record(a.out, eyes.rows, seed=0, samples=len(x), seconds=time.time() - began, device=a.device)
+
+
+if __name__ == '__main__':
+    main()
