@@ -63,7 +63,8 @@ _OFFICIAL = {width: (depth, heads) for depth, width, heads in DIT_SIZES.values()
 
 def _heads(D):
     if D not in _OFFICIAL:
-        raise ValueError(f'width {D} is no official size, and shapes do not tell the number of heads; pass heads=')
+        raise ValueError(f'width {D} is no official size, and shapes do not tell the number of heads; '
+                         'pass heads= (--heads)')
     return _OFFICIAL[D][1]
 
 def _classes(rows, num_classes): # -> number of classes, whether a null class follows them
