@@ -21,9 +21,13 @@ from .quant.quantized import Quantized, TimedModel
 def load(source='tqdit-cifar10', # a path, or the shipped model's name
          engine:str=None, # of a quantized file: compute with integers on this engine, or on the fastest, 'auto'
          heads:int=None, # of a full-precision file whose width is none of the official ones
+         guided:int=None, # of a full-precision file: how many channels guidance changes, everywhere; by default
+                          # three of four, as the official code does, else all
          device='cpu') -> nn.Module: # a network, called as model(x, t, y)
     "A model from a file. Raises `FileNotFoundError`, `CheckpointError`, `EngineError`."
     if source != 'tqdit-cifar10' and is_quantized_file(user_path(source)):
+        if guided is not None or heads is not None:
+            raise ValueError(f'{source} is quantized; heads and guided channels stand in the file')
         if engine is None:
             return load_quantized(source, device)
         from tqdit.integer.convert import load_int8 # not before integers are wanted
@@ -31,7 +35,7 @@ def load(source='tqdit-cifar10', # a path, or the shipped model's name
     if engine is not None:
         raise ValueError(f'{source} is in full precision, which engine {engine!r} does not compute; '
                          'quantize and save it first')
-    return load_dit(source, heads=heads, device=device)
+    return load_dit(source, heads=heads, guided=guided, device=device)
 
 # %% ../nbs/18_face.ipynb #4fdd4c1f
 def quantize(model:nn.Module, # in full precision; it stays as it is

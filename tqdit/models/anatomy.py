@@ -109,6 +109,8 @@ class Facts:
             raise ValueError(f'a network has at least one class (label 0, if it knows none), found {self.classes}')
         if self.guided is None:
             object.__setattr__(self, 'guided', default_guided(self.shape[0]))
+        if not 1 <= self.guided <= self.shape[0]:
+            raise ValueError(f'guidance changes 1..{self.shape[0]} channels of this network, found {self.guided}')
 
 # %% ../../nbs/01b_anatomy.ipynb #430fad54
 def floored(train_steps:int=1000 # how many timesteps the network was trained on

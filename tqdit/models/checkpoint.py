@@ -10,7 +10,7 @@ import argparse
 import json
 import re
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.resources import files
 from pathlib import Path
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 from safetensors import safe_open
 from safetensors.torch import save_file
 from ..core import atomic_path, user_path
+from .anatomy import facts_of
 from .dit import DiT, DiTConfig, DIT_SIZES
 
 # %% ../../nbs/02_checkpoint.ipynb #b3312dc8
@@ -203,6 +204,7 @@ def load_dit(
         num_classes:int=None, # refuse another number of classes; tells a table of labels without a null class
         heads:int=None, # number of attention heads, for sizes that are not official
         ema:bool=True, # of a training dictionary, the averaged weights rather than the raw ones
+        guided:int=None, # how many channels guidance changes, in sampling, calibration and evaluation alike
         device='cpu' # where the model shall be
         ) -> DiT: # in float32 and eval mode
     "Load a DiT: official `.pt`, training dictionary or safetensors. Raises `FileNotFoundError` or `CheckpointError`."
@@ -212,6 +214,9 @@ def load_dit(
         raise CheckpointError(f'{path}: expected a DiT in floats, found a quantized one; tqdit.load reads it')
     sd = _weights(path, held, ema)
     model = _build(path, sd, meta, heads, num_classes)
+    if guided is not None:
+        model.cfg = replace(model.cfg, guided=guided)
+        facts_of(model) # refuses a number that the network does not have
     guessed = [] if 'config' in meta else doubts(model.cfg, heads, num_classes)
     for doubt in _doubts_of_run(held) + guessed:
         warnings.warn(f'{path}: {doubt}', stacklevel=2)

@@ -191,6 +191,7 @@ class DiTConfig:
     learn_sigma:bool=True # predict the variance beside the noise
     mlp_hidden:int=None # hidden width of the MLP; None: mlp_ratio*D, rounded down
     null_class:bool=True # the table of labels has one more row, for guidance
+    guided:int=None # how many channels guidance changes; None: three of four, as the official code does, else all
 
     @property
     def out_channels(self): return self.in_channels*(2 if self.learn_sigma else 1)
@@ -333,7 +334,7 @@ def _dit_facts(model):
     classes = cfg.num_classes
     guided = cfg.null_class and classes > 0 # one row alone is no choice between label and null class
     shape = cfg.in_channels, cfg.input_size, cfg.input_size
-    return Facts(shape, max(classes, 1), null=classes if guided else None)
+    return Facts(shape, max(classes, 1), null=classes if guided else None, guided=cfg.guided)
 
 def _dit_computed(model): # the position code, unless somebody trained it
     cfg, have = model.cfg, model.pos_embed

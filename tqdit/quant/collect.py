@@ -411,7 +411,7 @@ def collect(
     net = explicit_copy(model)
     parts = watched_parts(net, policy)
     digest = _digest(model, *(cal[k] for k in 'xty'), guidance, seed, batch_size, values, tokens, kept,
-                     _pattern(parts), groups)
+                     _pattern(parts), groups, facts_of(model).guided)
     S = _tables(old, groups, dict(digest=digest, samples=N, batch_size=batch_size), resume)
     hooks = _Collector(S, parts, values, tokens, kept=max(1, kept*groups.G//(2*N)))
     bar = tqdm(total=N, initial=S.info['done'], desc='collecting', disable=not progress, leave=False)
