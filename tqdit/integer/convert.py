@@ -16,8 +16,9 @@ import torch
 from torch import nn, Tensor
 from .engines import Engine, engine_names, get_engine, settle
 from .layers import IntLinear, IntMatMul, IntModulation, has_numbers
+from .native.stack import fuse
 from ..models.anatomy import Part
-from ..quant.file import load_quantized
+from ..quant.file import open_quantized
 from ..quant.layers import QuantConv2d, QuantLinear
 from ..quant.modulation import QuantModulation
 from ..quant.quantized import Quantized, TimedModel, put, quantizer_form
@@ -90,7 +91,8 @@ class IntegerModel(TimedModel):
     def float_layers(self) -> list: # of names
         "Layers that multiply floats."
         kinds = nn.Linear, nn.Conv2d, nn.Embedding, QuantLinear, QuantConv2d
-        return [n for n, m in self.net.named_modules() if isinstance(m, kinds)]
+        names = [n for n, m in self.net.named_modules() if isinstance(m, kinds)]
+        return [n.rpartition('.')[2].replace('/', '.') if '/' in n else n for n in names] # a stack writes / for dots
 
     def evaluate(self, *args, **kwargs):
         if not torch.is_autocast_enabled('cpu'):
@@ -177,7 +179,7 @@ def any_heads(part:Part, layer:nn.Module, clock) -> bool:
     return all(found)
 
 # %% ../../nbs/15c_convert.ipynb #cv44
-def _checked(model, engine): # -> engine, report, names of the parts to exchange
+def _checked(model, engine, fetch): # -> engine, report, names of the parts to exchange
     "All that can be said against a conversion, before anything is changed. Raises `ValueError`, `EngineError`."
     if not isinstance(model, Quantized):
         raise ValueError(f'to_int8 takes a quantized model, got a {type(model).__name__}; see tqdit.quantize')
@@ -191,24 +193,40 @@ def _checked(model, engine): # -> engine, report, names of the parts to exchange
             raise ValueError(f'{name}: {why}; this model has no integer form, only its simulation runs')
     if engine != 'auto':
         return plain, f'{engine}: as asked for', list(layers)
-    linears = [m for n, m in layers.items() if model.part(n).kind == 'linear']
-    if not linears:
+    if (own := 'native') in engine_names() and get_engine(own).using != 'plain':
+        return get_engine(own), f'{own}: proved itself here with {get_engine(own).using}', list(layers)
+    sizes = {n: m.codes.numel() for n, m in layers.items() if model.part(n).kind == 'linear'}
+    if not sizes:
         return get_engine(engine_names()[-1]), 'no linear layer to measure', list(layers)
-    return *pick_engine(max(linears, key=lambda m: m.codes.numel())), list(layers)
+    largest = max(sizes, key=sizes.get)
+    fetch(largest)
+    return *pick_engine(layers[largest]), list(layers)
 
-def to_int8(model:Quantized, # whatever method made it, on the CPU
-            engine:str='auto', # one of `engine_names()`, or 'auto' for the fastest
-            consume:bool=False # take the model passed in apart, which is of no use afterwards
-           ) -> IntegerModel:
-    """Turn a simulated model into integers. Raises `ValueError` for a model that has no integer form, naming the layer,
-    and `EngineError` for an engine that this machine lacks."""
-    e, report, names = _checked(model, engine)
+def _exchanged(model, engine, consume, fused, fetch): # fetch(name) gives a layer its weight, where it is not there yet
+    "What `to_int8` does, layer by layer."
+    e, report, names = _checked(model, engine, fetch)
     net, clock = (model.net.requires_grad_(False), model.clock) if consume else sharing_copy(model)
     if all(any_heads(model.part(n), net.get_submodule(n), clock) for n in names):
         net = model.anatomy.few_heads(net, AT_ONCE)
     for name in names:
+        fetch(name)
         put(net, name, integer_layer(model.part(name), net.get_submodule(name), e, clock))
+    if fused and e.fuses:
+        program = model.anatomy.program(net)
+        why = fuse(net, program, clock)
+        report += f'; layer by layer: {why}' if why else f'; {len(program.modules)} modules in one call'
     return IntegerModel(net, model, clock, e, report)
+
+def _is_there(name): "The weights of a simulated model are."
+
+def to_int8(model:Quantized, # whatever method made it, on the CPU
+            engine:str='auto', # one of `engine_names()`, or 'auto' for the fastest
+            consume:bool=False, # take the model passed in apart, which is of no use afterwards
+            fused:bool=True # run all blocks in one call, where the engine and the model allow it
+           ) -> IntegerModel:
+    """Turn a simulated model into integers. Raises `ValueError` for a model that has no integer form, naming the layer,
+    and `EngineError` for an engine that this machine lacks."""
+    return _exchanged(model, engine, consume, fused, _is_there)
 
 # %% ../../nbs/15c_convert.ipynb #cv29
 def _glibc(name, *args):
@@ -228,9 +246,14 @@ def trim_process_memory():
     _glibc('malloc_trim', 0)
 
 def load_int8(path, # a file written by `save_quantized`
-              engine:str='auto' # as for `to_int8`
+              engine:str='auto', # as for `to_int8`
+              fused:bool=True # as for `to_int8`
              ) -> IntegerModel:
     "Read a quantized model as integers. Raises `FileNotFoundError`, `CheckpointError`, `EngineError` or `ValueError`."
-    net = to_int8(load_quantized(path), engine, consume=True)
+    with open_quantized(path) as (model, fetch):
+        def fetch_next(name):
+            trim_process_memory() # of what the layer before it left
+            fetch(name)
+        net = _exchanged(model, engine, True, fused, fetch_next)
     trim_process_memory()
     return net

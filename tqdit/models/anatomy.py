@@ -127,6 +127,7 @@ def _time(x, t, y): return t
 def _nothing(model): return {}
 def _no_blocks(model): return []
 def _all_heads(model, weights): return model
+def _no_program(model): return None
 
 @dataclass(frozen=True)
 class Anatomy:
@@ -143,6 +144,7 @@ class Anatomy:
     to_time:Callable = _same # timestep (LongTensor) -> network's time
     explicit:Callable = _same # model -> the same model, whose attention products run through their modules
     few_heads:Callable = _all_heads # (model, n) -> the same model, which computes about n attention weights at a time
+    program:Callable = _no_program # model -> `Program` of its blocks, or None: then they run layer by layer
     computed:Callable = _nothing # model -> parameters, by name, that need no storing, with their values
     modulation_range:Callable = None # model -> the largest value that can enter a 'modulation' part, a tensor
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
 from .anatomy import Anatomy, Facts, Part, Steering, expand, register
+from .program import Op, Program
 
 # %% ../../nbs/01_dit.ipynb #96bd6758
 class PatchEmbed(nn.Module):
@@ -349,6 +350,31 @@ def _dit_modulation_range(model, train_steps=1000):
     y = model.y_embedder.embedding_table.weight.amax(0) # (D,)
     return F.silu((t + y).amax()).clamp(min=.3) # SiLU's lowest value is -0.28
 
+# %% ../../nbs/01_dit.ipynb #pgm02
+def _block_ops(i, heads, width, eps):
+    "The steps of block i. Its modulation has six chunks: shift, scale and gate of the attention, then of the MLP."
+    block, mod = f'blocks.{i}', f'modulation{i}'
+    products = f'{block}.attn.qk', f'{block}.attn.av'
+    return [
+        Op('modulation', 'c', mod, f'{block}.adaLN_modulation.1'),
+        Op('norm', 'x', 'normed', eps=eps, shift=(mod, 0), scale=(mod, 1)),
+        Op('linear', 'normed', 'qkv', f'{block}.attn.qkv'),
+        Op('attention', 'qkv', 'attended', products=products, heads=heads, factor=(width//heads)**-.5),
+        Op('linear', 'attended', 'x', f'{block}.attn.proj', gate=(mod, 2)),
+        Op('norm', 'x', 'normed', eps=eps, shift=(mod, 3), scale=(mod, 4)),
+        Op('linear', 'normed', 'hidden', f'{block}.mlp.fc1', gelu=True),
+        Op('linear', 'hidden', 'x', f'{block}.mlp.fc2', gate=(mod, 5))]
+
+def _dit_program(model):
+    cfg, eps = model.cfg, model.final_layer.norm_final.eps
+    steps = [_block_ops(i, cfg.num_heads, cfg.hidden_size, eps) for i in range(cfg.depth)]
+    steps.append([
+        Op('modulation', 'c', 'last', 'final_layer.adaLN_modulation.1'),
+        Op('norm', 'x', 'normed', eps=eps, shift=('last', 0), scale=('last', 1)),
+        Op('linear', 'normed', 'patches', 'final_layer.linear')])
+    modules = *(f'blocks.{i}' for i in range(cfg.depth)), 'final_layer'
+    return Program(modules, inputs=('x', 'c'), output='patches', steps=tuple(map(tuple, steps)))
+
 # %% ../../nbs/01_dit.ipynb #232fe8ed
 DIT = register(Anatomy('DiT', DiT,
     parts=_dit_parts,
@@ -359,5 +385,6 @@ DIT = register(Anatomy('DiT', DiT,
     timestep=lambda x, t, y: t,
     explicit=lambda model: set_fused(model, False),
     few_heads=few_heads,
+    program=_dit_program,
     computed=_dit_computed,
     modulation_range=_dit_modulation_range))

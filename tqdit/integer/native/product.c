@@ -1,0 +1,131 @@
+/* product.c - packed weights, and a product's loop over panels and rows.
+
+   A unit of work is one panel of the weight (64 output channels) and a chunk of rows. The panel stays in the second-level
+   cache while tile after tile of rows passes by; each tile's sums go through the epilogue while they are still warm. */
+#include "product.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "library.h"
+#include "threads.h"
+
+enum { ALIGNMENT = 64, MOST_ROWS = 1024, PATIENCE = 2 /* a row from another core's cache takes so much longer than a weight */ };
+
+static int64_t padded(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+/* ---- weights ---- */
+
+/* One output channel: `group` codes after `group` codes, TQ_PANEL groups apart. */
+static int8_t *channel_of(const tq_weight *w, int64_t c) {
+    return w->panels + c / TQ_PANEL * w->K * TQ_PANEL + c % TQ_PANEL * w->group;
+}
+
+static void copy_groups(int8_t *to, int64_t to_step, const int8_t *from, int64_t from_step, int64_t in, int group) {
+    const int64_t groups = in / group, rest = in % group;
+    if (group == 4)
+        for (int64_t i = 0; i < groups; i++) memcpy(to + i * to_step, from + i * from_step, 4);
+    else
+        for (int64_t i = 0; i < groups; i++) memcpy(to + i * to_step, from + i * from_step, 8);
+    memcpy(to + groups * to_step, from + groups * from_step, (size_t)rest);
+}
+
+static void pack_channel(tq_weight *w, int64_t c, const int8_t *codes) {
+    copy_groups(channel_of(w, c), w->group * TQ_PANEL, codes, w->group, w->in, w->group);
+    int32_t sum = 0, least = 0, most = 0;
+    for (int64_t k = 0; k < w->in; k++) {
+        sum += codes[k];
+        least = codes[k] < least ? codes[k] : least;
+        most = codes[k] > most ? codes[k] : most;
+    }
+    w->sums[c] = sum;
+    if (most > w->largest) w->largest = most;
+    if (-least > w->largest) w->largest = -least;
+}
+
+tq_weight *tq_pack(const int8_t *codes, int64_t out, int64_t in) {
+    if (out < 1 || in < 1 || in > 65536) { /* 65536 255 128 < 2^31 */
+        tq_fail("a weight has 1 to 65536 input channels and at least 1 output channel");
+        return NULL;
+    }
+    tq_weight *w = calloc(1, sizeof *w);
+    if (w) {
+        *w = (tq_weight){.out = out, .in = in, .K = padded(in, TQ_STEP), .group = tq_current()->group};
+        const size_t bytes = (size_t)(padded(out, TQ_PANEL) * w->K);
+        w->memory = calloc(1, bytes + ALIGNMENT);
+        w->panels = (int8_t *)padded((intptr_t)w->memory, ALIGNMENT);
+        w->sums = calloc((size_t)padded(out, TQ_PANEL), sizeof *w->sums);
+    }
+    if (!w || !w->memory || !w->sums) {
+        tq_free(w);
+        tq_fail("not enough memory for a weight");
+        return NULL;
+    }
+    for (int64_t c = 0; c < out; c++) pack_channel(w, c, codes + c * in);
+    return w;
+}
+
+int tq_unpack(const tq_weight *w, int8_t *codes) {
+    for (int64_t c = 0; c < w->out; c++)
+        copy_groups(codes + c * w->in, w->group, channel_of(w, c), w->group * TQ_PANEL, w->in, w->group);
+    return 0;
+}
+
+int64_t tq_bytes(const tq_weight *w) {
+    return padded(w->out, TQ_PANEL) * (w->K + (int64_t)sizeof *w->sums) + (int64_t)sizeof *w;
+}
+
+void tq_free(tq_weight *w) {
+    if (!w) return;
+    free(w->memory);
+    free(w->sums);
+    free(w);
+}
+
+/* ---- products ---- */
+
+typedef struct plan {
+    const tq_product *product;
+    const tq_isa *isa;
+    int64_t panels, chunk; /* rows of a unit */
+} plan;
+
+static void multiply_unit(const void *job, int64_t unit, int thread) {
+    (void)thread;
+    const plan *j = job;
+    const tq_product *p = j->product;
+    const tq_weight *w = p->weight;
+    const int64_t number = unit % j->panels, start = unit / j->panels * j->chunk, column = number * TQ_PANEL;
+    const int64_t end = start + j->chunk < p->rows ? start + j->chunk : p->rows;
+    const int columns = w->out - column < TQ_PANEL ? (int)(w->out - column) : TQ_PANEL;
+    const int vectors = (columns + TQ_VECTOR - 1) / TQ_VECTOR;
+    const int8_t *panel = w->panels + number * w->K * TQ_PANEL;
+    _Alignas(ALIGNMENT) int32_t first[TQ_ROWS * TQ_PANEL];
+    _Alignas(ALIGNMENT) int32_t second[TQ_ROWS * TQ_PANEL]; /* only where there are two regions */
+    for (int64_t row = start; row < end; row += j->isa->rows) {
+        const int rows = end - row < j->isa->rows ? (int)(end - row) : j->isa->rows;
+        j->isa->tile(p->codes[0] + row * p->stride, p->stride, rows, panel, w->K, vectors, p->small[0], first);
+        if (p->finish.regions == 2)
+            j->isa->tile(p->codes[1] + row * p->stride, p->stride, rows, panel, w->K, vectors, p->small[1], second);
+        j->isa->finish(&p->finish, first, second, row, rows, column, columns);
+    }
+}
+
+/* How many rows a unit has. Threads share either the rows, and then each reads all of the weight; or the panels, and then
+   each reads rows that another one wrote. What is smaller decides. */
+static int64_t rows_of_chunk(const tq_isa *isa, const tq_product *p, int64_t panels) {
+    const int64_t threads = tq_threads(), weight = p->weight->K * p->weight->out;
+    const int64_t written = p->finish.kind == TQ_CODES ? p->finish.regions : (int64_t)sizeof(float);
+    const int64_t moved = p->rows * (p->finish.regions * p->weight->K + written * p->weight->out);
+    const int by_rows = weight < PATIENCE * moved || panels < threads;
+    const int64_t pieces = by_rows ? threads : 1;
+    int64_t chunk = (p->rows + pieces - 1) / pieces;
+    if (chunk > MOST_ROWS) chunk = MOST_ROWS;
+    return padded(chunk, isa->rows);
+}
+
+void tq_multiply(const tq_isa *isa, const tq_product *p) {
+    plan j = {.product = p, .isa = isa, .panels = padded(p->weight->out, TQ_PANEL) / TQ_PANEL};
+    j.chunk = rows_of_chunk(isa, p, j.panels);
+    tq_parallel(multiply_unit, &j, j.panels * ((p->rows + j.chunk - 1) / j.chunk));
+}
