@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # The C library with checks of every address and of undefined behaviour, on Linux with gcc: the self-test of all
 # instruction sets that this machine has, leaks included, then the notebooks that test the library, in a copy of the tree.
-#   tools/native_sanitized.sh [NOTEBOOK ...]      by default 15g_library and 15h_engine, which are quick enough
+#   tools/native_sanitized.sh [NOTEBOOK ...]      by default 15g_library, 15h_engine and 15j_steps, which are quick enough
 # Needs an environment in which the tests run (pip install -e '.[dev]').
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CC=${CC:-gcc}
-[ $# -gt 0 ] || set -- nbs/15g_library.ipynb nbs/15h_engine.ipynb
+[ $# -gt 0 ] || set -- nbs/15g_library.ipynb nbs/15h_engine.ipynb nbs/15j_steps.ipynb
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
