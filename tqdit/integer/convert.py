@@ -11,12 +11,14 @@ __all__ = ['AT_ONCE', 'refused_weight', 'refused_input', 'refused', 'IntegerMode
 import copy
 import ctypes
 import time
+from contextlib import ExitStack
 from statistics import median
 import torch
 from torch import nn, Tensor
 from .engines import Engine, engine_names, get_engine, settle
 from .layers import IntLinear, IntMatMul, IntModulation, has_numbers
-from .native.stack import fuse
+from .native.engine import own_torch_threads
+from .native.stack import fuse, stack_of
 from ..models.anatomy import Part
 from ..quant.file import open_quantized
 from ..quant.layers import QuantConv2d, QuantLinear
@@ -86,6 +88,7 @@ class IntegerModel(TimedModel):
         super().__init__(net, model.anatomy, clock)
         self.policy, self.method, self.correction = model.policy, model.method, copy.deepcopy(model.correction)
         self.engine, self.engine_report = engine, report # the report says how the engine was chosen
+        self.fused = stack_of(net) is not None
 
     @property
     def float_layers(self) -> list: # of names
@@ -95,9 +98,11 @@ class IntegerModel(TimedModel):
         return [n.rpartition('.')[2].replace('/', '.') if '/' in n else n for n in names] # a stack writes / for dots
 
     def evaluate(self, *args, **kwargs):
-        if not torch.is_autocast_enabled('cpu'):
-            return super().forward(*args, **kwargs)
-        with torch.autocast('cpu', enabled=False):
+        with ExitStack() as meanwhile:
+            if self.fused: # what is left for torch is small
+                meanwhile.enter_context(own_torch_threads(1))
+            if torch.is_autocast_enabled('cpu'):
+                meanwhile.enter_context(torch.autocast('cpu', enabled=False))
             return super().forward(*args, **kwargs)
 
     def forward(self, *args, **kwargs):

@@ -13,7 +13,7 @@
 #include "product.h"
 #include "threads.h"
 
-enum { QUERIES = 64 }; /* of a unit, roughly */
+enum { QUERIES = 64 }; /* of a unit */
 
 static int64_t padded(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
@@ -21,7 +21,7 @@ typedef struct plan {
     const tq_attention *a;
     const tq_isa *isa;
     int64_t keys, width;         /* padded */
-    int64_t queries, pieces;     /* of a unit; units of a head */
+    int64_t pieces;              /* units of a head */
     int8_t *key_panels, *value_panels;
     int32_t *key_sums, *value_sums;
 } plan;
@@ -167,8 +167,8 @@ static void attend_unit(const void *job, int64_t unit, int thread) {
     const plan *j = job;
     const bench b = of_thread(j, thread);
     const int64_t heads = j->a->heads, image = unit / (heads * j->pieces);
-    const int64_t head = image * heads + unit % heads, start = unit / heads % j->pieces * j->queries;
-    const int64_t end = start + j->queries < j->a->q.tokens ? start + j->queries : j->a->q.tokens;
+    const int64_t head = image * heads + unit % heads, start = unit / heads % j->pieces * QUERIES;
+    const int64_t end = start + QUERIES < j->a->q.tokens ? start + QUERIES : j->a->q.tokens;
     for (int64_t token = start; token < end; token += j->isa->rows)
         attend_tile(j, &b, head, token, end - token < j->isa->rows ? (int)(end - token) : j->isa->rows);
 }
@@ -176,8 +176,7 @@ static void attend_unit(const void *job, int64_t unit, int thread) {
 int tq_attend(const tq_isa *isa, const tq_attention *a) {
     const int64_t heads = a->images * a->heads;
     plan j = {.a = a, .isa = isa, .keys = padded(a->k.tokens, TQ_PANEL), .width = padded(a->width, TQ_PANEL)};
-    j.queries = padded(QUERIES, isa->rows);
-    j.pieces = (a->q.tokens + j.queries - 1) / j.queries;
+    j.pieces = (a->q.tokens + QUERIES - 1) / QUERIES;
     const size_t panels = (size_t)(heads * j.keys * j.width), sums = sizeof(int32_t) * (size_t)heads;
     char *memory = tq_memory(1 + TQ_MOST_THREADS, 2 * panels + sums * (size_t)(j.keys + j.width));
     if (!memory) return tq_fail("not enough memory for attention");

@@ -124,13 +124,13 @@ ALWAYS_INLINE void block_small(const uint8_t *a, int64_t stride, const int8_t *p
         default: f(__VA_ARGS__, 6); \
     }
 
-static void blocks_small(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t n, int32_t *out) {
+APART void blocks_small(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t n, int32_t *out) {
     for (int r = 0; r < rows; r += BLOCK) {
         WITH_ROWS(rows - r, block_small, a + r * stride, stride, panel, n, out + r * TQ_PANEL)
     }
 }
 
-static void blocks_wide(const int16_t *codes, int rows, const int16_t *weights, int64_t n, int32_t *out) {
+APART void blocks_wide(const int16_t *codes, int rows, const int16_t *weights, int64_t n, int32_t *out) {
     for (int r = 0; r < rows; r += BLOCK) {
         WITH_ROWS(rows - r, block_wide, codes + r * CHUNK, weights, n, out + r * TQ_PANEL)
     }

@@ -10,7 +10,12 @@
 #include "library.h"
 #include "threads.h"
 
-enum { ALIGNMENT = 64, MOST_ROWS = 1024, PATIENCE = 2 /* a row from another core's cache takes so much longer than a weight */ };
+enum {
+    ALIGNMENT = 64,
+    MOST_ROWS = 1024,
+    ROWS_STEP = 16, /* the rows of a unit are a multiple: of the tiles of AMX, and few enough to share rows evenly */
+    PATIENCE = 2    /* a row from another core's cache takes so much longer than a weight */
+};
 
 static int64_t padded(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
@@ -113,7 +118,7 @@ static void multiply_unit(const void *job, int64_t unit, int thread) {
 
 /* How many rows a unit has. Threads share either the rows, and then each reads all of the weight; or the panels, and then
    each reads rows that another one wrote. What is smaller decides. */
-static int64_t rows_of_chunk(const tq_isa *isa, const tq_product *p, int64_t panels) {
+static int64_t rows_of_chunk(const tq_product *p, int64_t panels) {
     const int64_t threads = tq_threads(), weight = p->weight->K * p->weight->out;
     const int64_t written = p->finish.kind == TQ_CODES ? p->finish.regions : (int64_t)sizeof(float);
     const int64_t moved = p->rows * (p->finish.regions * p->weight->K + written * p->weight->out);
@@ -121,11 +126,11 @@ static int64_t rows_of_chunk(const tq_isa *isa, const tq_product *p, int64_t pan
     const int64_t pieces = by_rows ? threads : 1;
     int64_t chunk = (p->rows + pieces - 1) / pieces;
     if (chunk > MOST_ROWS) chunk = MOST_ROWS;
-    return padded(chunk, isa->rows);
+    return padded(chunk, ROWS_STEP);
 }
 
 void tq_multiply(const tq_isa *isa, const tq_product *p) {
     plan j = {.product = p, .isa = isa, .panels = padded(p->weight->out, TQ_PANEL) / TQ_PANEL};
-    j.chunk = rows_of_chunk(isa, p, j.panels);
+    j.chunk = rows_of_chunk(p, j.panels);
     tq_parallel(multiply_unit, &j, j.panels * ((p->rows + j.chunk - 1) / j.chunk));
 }

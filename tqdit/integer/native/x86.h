@@ -1,4 +1,4 @@
-/* x86.h - what an x86 processor and its operating system support, and two words for kernels. */
+/* x86.h - what an x86 processor and its operating system support, and three words for kernels. */
 #ifndef TQDIT_X86_H
 #define TQDIT_X86_H
 
@@ -7,6 +7,8 @@
 
 /* Row counts and register counts are constants after inlining, so that every loop over them unrolls into registers. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+/* A loop that needs every register is compiled on its own: inlined, it would share them with the loops around it. */
+#define APART static __attribute__((noinline))
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
