@@ -12,9 +12,10 @@
 
 enum {
     ALIGNMENT = 64,
-    MOST_ROWS = 1024,
-    ROWS_STEP = 16, /* the rows of a unit are a multiple: of the tiles of AMX, and few enough to share rows evenly */
-    PATIENCE = 2    /* a row from another core's cache takes so much longer than a weight */
+    MOST_ROWS = 1024,  /* of a group */
+    ROWS_STEP = 16,    /* the rows of a unit are a multiple: of the tiles of AMX, and few enough to share rows evenly */
+    PIECE = 1 << 21,   /* multiply-adds of a unit, at least, but for rounding */
+    PATIENCE = 2       /* a row from another core's cache takes so much longer than a weight */
 };
 
 static int64_t padded(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
@@ -89,26 +90,33 @@ void tq_free(tq_weight *w) {
 
 /* ---- products ---- */
 
+/* Rows fall into as many groups as there are threads to share them, and units follow one another by group, by panel, and
+   last by piece of the group's rows. So a panel stays in the first caches until a group is done with it, and where one
+   thread lags behind, another can take small pieces off it. */
 typedef struct plan {
     const tq_product *product;
     const tq_isa *isa;
-    int64_t panels, chunk; /* rows of a unit */
+    int64_t panels, group_rows, piece_rows, pieces; /* of a group */
 } plan;
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static void multiply_unit(const void *job, int64_t unit, int thread) {
     (void)thread;
     const plan *j = job;
     const tq_product *p = j->product;
     const tq_weight *w = p->weight;
-    const int64_t number = unit % j->panels, start = unit / j->panels * j->chunk, column = number * TQ_PANEL;
-    const int64_t end = start + j->chunk < p->rows ? start + j->chunk : p->rows;
-    const int columns = w->out - column < TQ_PANEL ? (int)(w->out - column) : TQ_PANEL;
+    const int64_t group = unit / (j->panels * j->pieces), number = unit / j->pieces % j->panels;
+    const int64_t start = group * j->group_rows + unit % j->pieces * j->piece_rows;
+    const int64_t end = least(start + j->piece_rows, least((group + 1) * j->group_rows, p->rows));
+    const int64_t column = number * TQ_PANEL;
+    const int columns = (int)least(w->out - column, TQ_PANEL);
     const int vectors = (columns + TQ_VECTOR - 1) / TQ_VECTOR;
     const int8_t *panel = w->panels + number * w->K * TQ_PANEL;
     _Alignas(ALIGNMENT) int32_t first[TQ_ROWS * TQ_PANEL];
     _Alignas(ALIGNMENT) int32_t second[TQ_ROWS * TQ_PANEL]; /* only where there are two regions */
     for (int64_t row = start; row < end; row += j->isa->rows) {
-        const int rows = end - row < j->isa->rows ? (int)(end - row) : j->isa->rows;
+        const int rows = (int)least(end - row, j->isa->rows);
         j->isa->tile(p->codes[0] + row * p->stride, p->stride, rows, panel, w->K, vectors, p->small[0], first);
         if (p->finish.regions == 2)
             j->isa->tile(p->codes[1] + row * p->stride, p->stride, rows, panel, w->K, vectors, p->small[1], second);
@@ -116,21 +124,23 @@ static void multiply_unit(const void *job, int64_t unit, int thread) {
     }
 }
 
-/* How many rows a unit has. Threads share either the rows, and then each reads all of the weight; or the panels, and then
-   each reads rows that another one wrote. What is smaller decides. */
-static int64_t rows_of_chunk(const tq_product *p, int64_t panels) {
+/* Threads share either the rows, and then each reads all of the weight; or the panels, and then each reads rows that
+   another one wrote. What is smaller decides. */
+static int64_t rows_of_group(const tq_product *p, int64_t panels) {
     const int64_t threads = tq_threads(), weight = p->weight->K * p->weight->out;
     const int64_t written = p->finish.kind == TQ_CODES ? p->finish.regions : (int64_t)sizeof(float);
     const int64_t moved = p->rows * (p->finish.regions * p->weight->K + written * p->weight->out);
-    const int by_rows = weight < PATIENCE * moved || panels < threads;
-    const int64_t pieces = by_rows ? threads : 1;
-    int64_t chunk = (p->rows + pieces - 1) / pieces;
-    if (chunk > MOST_ROWS) chunk = MOST_ROWS;
-    return padded(chunk, ROWS_STEP);
+    const int64_t groups = weight < PATIENCE * moved || panels < threads ? threads : 1;
+    return padded(least((p->rows + groups - 1) / groups, MOST_ROWS), ROWS_STEP);
 }
 
+static int64_t pieces_of(int64_t n, int64_t step) { return (n + step - 1) / step; }
+
 void tq_multiply(const tq_isa *isa, const tq_product *p) {
-    plan j = {.product = p, .isa = isa, .panels = padded(p->weight->out, TQ_PANEL) / TQ_PANEL};
-    j.chunk = rows_of_chunk(p, j.panels);
-    tq_parallel(multiply_unit, &j, j.panels * ((p->rows + j.chunk - 1) / j.chunk));
+    plan j = {.product = p, .isa = isa, .panels = pieces_of(p->weight->out, TQ_PANEL)};
+    j.group_rows = rows_of_group(p, j.panels);
+    j.piece_rows = least(padded(PIECE / (TQ_PANEL * p->weight->K), 2 * ROWS_STEP), j.group_rows);
+    if (j.piece_rows == 0) j.piece_rows = least(2 * ROWS_STEP, j.group_rows);
+    j.pieces = pieces_of(j.group_rows, j.piece_rows);
+    tq_parallel(multiply_unit, &j, pieces_of(p->rows, j.group_rows) * j.panels * j.pieces);
 }
