@@ -45,8 +45,9 @@ def quantize(model:nn.Module, # in full precision; it stays as it is
              guidance:float=1.5, # guidance scale of the calibration's walks
              seed:int=1_000_000, # of the calibration; keep it away from the seeds you evaluate on
              batch_size:int=None, # guided samples evaluated together; by default what memory allows
+             memory:float=None, # bytes that the process may hold in all; by default what is free
              resume=None, # file for an interrupted calibration to go on from
-             calibration:Calibration=None, # one that was made before; the four arguments above are then unused
+             calibration:Calibration=None, # one that was made before; the arguments above are then unused
              progress:bool=True) -> Quantized:
     "Quantize a network. Raises `ValueError` for unknown methods and widths, before any work begins."
     name = registry.find_method(method)
@@ -60,8 +61,7 @@ def quantize(model:nn.Module, # in full precision; it stays as it is
     if calibration is None:
         groups = 10 if policy is None else policy.groups
         groups *= -(-10//groups) # at least ten steps of every walk are seen; fit merges their groups
-        calibration = Calibration(model, samples, groups, guidance, seed, batch_size=batch_size, resume=resume,
-                                  progress=progress)
+        calibration = Calibration(model, samples, groups, guidance, seed, resume, progress, batch_size, memory)
     if own:
         return fit(model, calibration.statistics, policy, progress)
     return registry.run_method(name, calibration, width)

@@ -35,10 +35,11 @@ from .peers import PEERS, example_inputs, known, reason
 from ..models.anatomy import facts_of
 from ..models.checkpoint import load_dit
 from ..models.dit import DiT, dit_config, fill_zeros, init_weights
-from ..quant.collect import Calibration, explicit_copy, free_memory
+from ..quant.collect import Calibration
 from ..quant.file import save_quantized
 from ..quant.fit import fit
 from ..quant.histogram import watch
+from ..quant.memory import explicit_copy, free_memory
 from ..quant.modulation import modulation_step
 from ..quant.policy import Policy
 from ..quant.quantized import Quantized, empty
