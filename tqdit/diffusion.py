@@ -94,15 +94,16 @@ class Diffusion(Schedule):
 
 # %% ../nbs/03_diffusion.ipynb #03de0008
 class Flow(Schedule):
-    "The straight line x_t = (1 - s) x0 + s noise with s = t/train_steps (rectified flow, arXiv 2209.03003)."
+    "The straight line x_t = (1 - s) x0 + s noise, s = (t + first)/train_steps (rectified flow, arXiv 2209.03003)."
     def __init__(self,
             T:int=1000, # sampling steps, 1..train_steps
             train_steps:int=1000, # steps the model was trained with
-            t=None): # the model's timestep at each sampling step, ascending; by default T of them, evenly spread
+            t=None, # the model's timestep at each sampling step, ascending; by default T of them, evenly spread
+            first:int=0): # 1: timestep t lies one step later, so that the last one is pure noise
         if t is None and 1 <= T <= train_steps:
             t = np.round(np.arange(1, T + 1)*train_steps/T) - 1
         t = _timesteps(T, train_steps, t)
-        s = t/train_steps
+        s = (t + first)/train_steps
         s_prev = np.append(0., s[:-1])
         super().__init__(t, train_steps, dict(signal=1 - s, noise=s, signal_prev=1 - s_prev, noise_prev=s_prev))
 
@@ -117,8 +118,9 @@ class Process:
 
     def __post_init__(self):
         if self.schedule is None:
-            kind = Flow if self.facts.prediction == 'flow' else Diffusion
-            self.schedule = kind(self.steps, self.facts.train_steps, self.t)
+            f = self.facts
+            kind, rest = (Flow, dict(first=f.first)) if f.prediction == 'flow' else (Diffusion, {})
+            self.schedule = kind(self.steps, f.train_steps, self.t, **rest)
         self.steps, self.t = self.schedule.T, self.schedule.t
 
     def clean(self,
@@ -135,7 +137,7 @@ class Process:
         noise = self.schedule.at('noise', i, x)
         if kind == 'v':
             return self.schedule.at('signal', i, x)*x - noise*out[:, :C]
-        return x - noise*out[:, :C]
+        return x + noise*out[:, :C] if self.facts.reverse else x - noise*out[:, :C]
 
     def step(self,
             out:Tensor, # the network's output, shape (B, C or 2C, H, W)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
@@ -101,10 +101,16 @@ class Facts:
     prediction:str = 'eps' # 'eps', 'v' or 'flow'
     train_steps:int = 1000 # timesteps are 0 .. train_steps - 1
     guided:int = None # how many channels guidance changes; None: `default_guided`
+    reverse:bool = field(default=False, repr=False) # of a flow: its velocity is x0 - eps, from noise to data
+    first:int = field(default=0, repr=False) # of a flow: t lies at s = (t + first)/train_steps; 1: the last is noise
 
     def __post_init__(self):
         if self.prediction not in ('eps', 'v', 'flow'):
             raise ValueError(f"a network predicts 'eps', 'v' or 'flow', found {self.prediction!r}")
+        if self.prediction != 'flow' and (self.reverse or self.first):
+            raise ValueError(f'only a flow has reverse= and first=, found one that predicts {self.prediction!r}')
+        if self.first not in (0, 1):
+            raise ValueError(f'the timesteps of a flow begin at s = 0 or one step later, found first={self.first!r}')
         if self.classes < 1:
             raise ValueError(f'a network has at least one class (label 0, if it knows none), found {self.classes}')
         if self.guided is None:
@@ -145,7 +151,7 @@ class Anatomy:
     explicit:Callable = _same # model -> the same model, whose attention products run through their modules
     few_heads:Callable = _all_heads # (model, n) -> the same model, which computes about n attention weights at a time
     program:Callable = _no_program # model -> `Program` of its blocks, or None: then they run layer by layer
-    computed:Callable = _nothing # model -> parameters, by name, that need no storing, with their values
+    computed:Callable = _nothing # model -> parameters and buffers, by name, that need no storing, with their values
     modulation_range:Callable = None # model -> the largest value that can enter a 'modulation' part, a tensor
 
     def __deepcopy__(self, memo): return self
@@ -302,7 +308,7 @@ def _check_file(anatomy, net):
         built = anatomy.build(config)
     shapes = [{k: tuple(v.shape) for k, v in m.state_dict().items()} for m in (net, built)]
     _claim(shapes[0] == shapes[1], 'build(config) has other parameters than the model')
-    have = dict(net.named_parameters())
+    have = {**dict(net.named_parameters()), **dict(net.named_buffers())}
     for k, v in anatomy.computed(net).items():
         _claim(torch.equal(have[k], v.to(have[k])), f'{k}: its computed value is not the stored one')
 
