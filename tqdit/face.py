@@ -6,8 +6,9 @@
 __all__ = ['load', 'quantize', 'save']
 
 # %% ../nbs/18_face.ipynb #5ad9465d
+import os
 from torch import nn
-from .core import bits as parse_bits, user_path
+from .core import bits as parse_bits
 from . import methods # noqa: F401 (all enter the register, and their quantizers with them)
 from .methods import registry
 from .models.checkpoint import load_dit, save_dit
@@ -18,16 +19,18 @@ from .quant.policy import Policy
 from .quant.quantized import Quantized, TimedModel
 
 # %% ../nbs/18_face.ipynb #0fbb3546
-def load(source='tqdit-cifar10', # a path, or the shipped model's name
+def load(source='tqdit-cifar10', # a path, the shipped model's name, or a pipeline or network of diffusers
          engine:str=None, # of a quantized file: compute with integers on this engine, or on the fastest, 'auto'
          heads:int=None, # of a full-precision file whose width is none of the official ones
          guided:int=None, # of a full-precision file: how many channels guidance changes, everywhere; by default
                           # three of four, as the official code does, else all
-         device='cpu') -> nn.Module: # a network, called as model(x, t, y)
+         device='cpu',
+         function:str=None # of diffusers' layout: 'diffusers' or 'official', what its weights were trained as
+         ) -> nn.Module: # a network, called as model(x, t, y)
     "A model from a file. Raises `FileNotFoundError`, `CheckpointError`, `EngineError`."
-    if source != 'tqdit-cifar10' and is_quantized_file(user_path(source)):
-        if guided is not None or heads is not None:
-            raise ValueError(f'{source} is quantized; heads and guided channels stand in the file')
+    if isinstance(source, (str, os.PathLike)) and is_quantized_file(source):
+        if (guided, heads, function) != (None, None, None):
+            raise ValueError(f'{source} is quantized; heads, guided channels and function stand in the file')
         if engine is None:
             return load_quantized(source, device)
         from tqdit.integer.convert import load_int8 # not before integers are wanted
@@ -35,7 +38,7 @@ def load(source='tqdit-cifar10', # a path, or the shipped model's name
     if engine is not None:
         raise ValueError(f'{source} is in full precision, which engine {engine!r} does not compute; '
                          'quantize and save it first')
-    return load_dit(source, heads=heads, guided=guided, device=device)
+    return load_dit(source, heads=heads, guided=guided, device=device, function=function)
 
 # %% ../nbs/18_face.ipynb #4fdd4c1f
 def quantize(model:nn.Module, # in full precision; it stays as it is

@@ -8,9 +8,10 @@ __all__ = ['CheckpointError', 'read_tensors', 'config_from_state', 'doubts', 'sh
 # %% ../../nbs/02_checkpoint.ipynb #76907a4f
 import argparse
 import json
+import os
 import re
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 import torch
@@ -19,7 +20,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from ..core import atomic_path, user_path
 from .anatomy import facts_of
-from .dit import DiT, DiTConfig, DIT_SIZES
+from .diffusers_layout import is_diffusers, read_diffusers
+from .dit import DiT, DiTConfig, DIT_SIZES, config_dict
 
 # %% ../../nbs/02_checkpoint.ipynb #b3312dc8
 class CheckpointError(ValueError):
@@ -139,7 +141,7 @@ def _weights(path, d, ema):
     "The state dict in what a file holds: the thing itself, or a training run's averaged or raw weights."
     if isinstance(d, dict) and {'ema', 'model'} & d.keys():
         if ema and d.get('ema') is None and 'model' in d:
-            warnings.warn(f"{path}: no averaged weights, the raw ones under 'model' are taken", stacklevel=3)
+            warnings.warn(f"{path}: no averaged weights, the raw ones under 'model' are taken", stacklevel=4)
             ema = False
         key = 'ema' if ema else 'model'
         if not isinstance(d.get(key), dict) or not any(isinstance(v, Tensor) for v in d[key].values()):
@@ -198,27 +200,50 @@ def _build(path, sd, meta, heads, num_classes): # on the meta device: shapes wit
         raise CheckpointError(f'{path}: expected the parameters of a DiT (pos_embed, x_embedder.proj.weight, '
                               f'blocks.0.…), found {_some(sorted(sd))} ({type(e).__name__}: {e})') from e
 
+# %% ../../nbs/02_checkpoint.ipynb #ckheld01
+def _of_diffusers(source, function): # -> name, weights by our names, metadata, doubts
+    try:
+        found = read_diffusers(source, read_tensors, function)
+    except ValueError as e:
+        raise e if isinstance(e, CheckpointError) else CheckpointError(str(e)) from None
+    return found.name, found.state, dict(config=json.dumps(config_dict(found.cfg))), found.doubts
+
+def _held(source, ema, function): # -> name, weights by our names, metadata, doubts
+    "What a source holds, whatever it is."
+    if source != 'tqdit-cifar10' and is_diffusers(source):
+        return _of_diffusers(source, function)
+    if not isinstance(source, (str, os.PathLike)):
+        raise ValueError(f'expected a path or a DiT of diffusers, found a {type(source).__name__}')
+    if function is not None:
+        raise ValueError(f'{source}: function= is for the layout of diffusers; other files are what they say')
+    path = shipped(f'{source}.safetensors') if source == 'tqdit-cifar10' else user_path(source)
+    if path.is_dir():
+        raise FileNotFoundError(f'{path}: a folder without config.json, its own or in transformer/; expected a DiT '
+                                'of diffusers, or the name of a checkpoint file (.safetensors, .pt or .pth)')
+    held, meta = read_tensors(path)
+    if 'format' in meta and 'policy' in meta:
+        raise CheckpointError(f'{path}: expected a DiT in floats, found a quantized one; tqdit.load reads it')
+    return path, _weights(path, held, ema), meta, _doubts_of_run(held)
+
 # %% ../../nbs/02_checkpoint.ipynb #39fb8058
 def load_dit(
-        source='tqdit-cifar10', # path of a checkpoint, or the shipped model's name
+        source='tqdit-cifar10', # path of a checkpoint or of a diffusers folder; diffusers' own pipeline or network;
+                                # or the shipped model's name
         num_classes:int=None, # refuse another number of classes; tells a table of labels without a null class
         heads:int=None, # number of attention heads, for sizes that are not official
         ema:bool=True, # of a training dictionary, the averaged weights rather than the raw ones
         guided:int=None, # how many channels guidance changes, in sampling, calibration and evaluation alike
-        device='cpu' # where the model shall be
+        device='cpu', # where the model shall be
+        function:str=None # of diffusers' layout: 'diffusers' or 'official', what its weights were trained as
         ) -> DiT: # in float32 and eval mode
-    "Load a DiT: official `.pt`, training dictionary or safetensors. Raises `FileNotFoundError` or `CheckpointError`."
-    path = shipped(f'{source}.safetensors') if source == 'tqdit-cifar10' else user_path(source)
-    held, meta = read_tensors(path)
-    if 'format' in meta and 'policy' in meta:
-        raise CheckpointError(f'{path}: expected a DiT in floats, found a quantized one; tqdit.load reads it')
-    sd = _weights(path, held, ema)
+    "Load a DiT from any kind of file, or from diffusers. Raises `FileNotFoundError` or `CheckpointError`."
+    path, sd, meta, said = _held(source, ema, function)
     model = _build(path, sd, meta, heads, num_classes)
     if guided is not None:
         model.cfg = replace(model.cfg, guided=guided)
         facts_of(model) # refuses a number that the network does not have
     guessed = [] if 'config' in meta else doubts(model.cfg, heads, num_classes)
-    for doubt in _doubts_of_run(held) + guessed:
+    for doubt in said + guessed:
         warnings.warn(f'{path}: {doubt}', stacklevel=2)
     _check_shapes(path, model, sd)
     sd = _as_floats(path, {k: sd[k] for k in model.state_dict()})
@@ -240,5 +265,5 @@ def save_dit(model:DiT, # the model whose weights to write
     if bad:
         raise ValueError(f'{path}: {dtype} cannot hold the weights of {_some(bad)}; pass dtype=torch.float32')
     with atomic_path(path) as tmp:
-        save_file(sd, tmp, metadata=dict(config=json.dumps(asdict(model.cfg)), **metadata))
+        save_file(sd, tmp, metadata=dict(config=json.dumps(config_dict(model.cfg)), **metadata))
     return path

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DIT_SIZES', 'TQDIT_CIFAR10', 'DIT', 'PatchEmbed', 'sincos_pos_embed', 'timestep_code', 'TimestepEmbedder',
            'LabelEmbedder', 'MatMul', 'Attention', 'modulate', 'GELU', 'Mlp', 'DiTBlock', 'FinalLayer', 'DiTConfig',
-           'DiT', 'init_weights', 'fill_zeros', 'set_fused', 'few_heads', 'dit_config']
+           'config_dict', 'DiT', 'init_weights', 'fill_zeros', 'set_fused', 'few_heads', 'dit_config']
 
 # %% ../../nbs/01_dit.ipynb #9b557cb3
 import math
@@ -45,22 +45,26 @@ def sincos_pos_embed(dim:int, # channels D, divisible by 4
 # %% ../../nbs/01_dit.ipynb #096591ed
 def timestep_code(t:Tensor, # timesteps of the trained model, shape (B,), may be fractional
         dim:int=256, # channels of the code, even
-        max_period:float=10000. # the longest wavelength, in units of 2*pi
+        max_period:float=10000., # the longest wavelength, in units of 2*pi
+        shift:int=0 # the last exponent is (dim/2 - 1)/(dim/2 - shift)
         ) -> Tensor: # shape (B, dim), float32
     "Sinusoidal code of the timestep, cosines first."
     place = torch.arange(dim//2, dtype=torch.float32, device=t.device)
-    omega = torch.exp(-math.log(max_period)*place/(dim//2))
+    omega = torch.exp(-math.log(max_period)*place/(dim//2 - shift))
     angle = t.float()[:, None]*omega
     return torch.cat([angle.cos(), angle.sin()], 1)
 
 class TimestepEmbedder(nn.Module):
     "Timestep to a vector of the model's width."
-    def __init__(self, width):
+    shift = 0 # of the code's exponents, for models that were pickled before it could be another
+
+    def __init__(self, width, shift=0):
         super().__init__()
+        self.shift = shift
         self.mlp = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, t): # (B,) -> (B, D)
-        return self.mlp(timestep_code(t).to(self.mlp[0].weight.dtype))
+        return self.mlp(timestep_code(t, shift=self.shift).to(self.mlp[0].weight.dtype))
 
 # %% ../../nbs/01_dit.ipynb #4b091cb5
 class LabelEmbedder(nn.Module):
@@ -144,16 +148,16 @@ class Mlp(nn.Module):
     def forward(self, x): # (B, N, D)
         return self.fc2(self.act(self.fc1(x)))
 
-def _norm(width): # the official epsilon; scale and shift come from outside
-    return nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
+def _norm(width, eps=1e-6): # the official epsilon; scale and shift come from outside
+    return nn.LayerNorm(width, elementwise_affine=False, eps=eps)
 
 class DiTBlock(nn.Module):
     "Attention and MLP, steered by the conditioning vector through adaLN-Zero."
-    def __init__(self, width, num_heads, mlp_hidden=None): # None: four times the width
+    def __init__(self, width, num_heads, mlp_hidden=None, mlp_eps=1e-6): # None: four times the width
         super().__init__()
         self.norm1 = _norm(width)
         self.attn = Attention(width, num_heads)
-        self.norm2 = _norm(width)
+        self.norm2 = _norm(width, mlp_eps)
         self.mlp = Mlp(width, mlp_hidden or 4*width)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6*width))
 
@@ -180,7 +184,7 @@ class FinalLayer(nn.Module):
 # %% ../../nbs/01_dit.ipynb #82e8c605
 @dataclass(frozen=True)
 class DiTConfig:
-    "Everything that fixes a DiT's parameter shapes."
+    "Everything that fixes a DiT's parameter shapes, and what is computed with them."
     input_size:int=32 # pixels or latents along one side
     patch_size:int=2 # side of a patch
     in_channels:int=4 # 4 for latents, 3 for pixels
@@ -193,6 +197,8 @@ class DiTConfig:
     mlp_hidden:int=None # hidden width of the MLP; None: mlp_ratio*D, rounded down
     null_class:bool=True # the table of labels has one more row, for guidance
     guided:int=None # how many channels guidance changes; None: three of four, as the official code does, else all
+    time_shift:int=0 # shift of the timestep code's exponents; 1 in diffusers
+    mlp_eps:float=1e-6 # epsilon of the norm before each MLP; 1e-5 in diffusers
 
     @property
     def out_channels(self): return self.in_channels*(2 if self.learn_sigma else 1)
@@ -203,6 +209,12 @@ class DiTConfig:
     @property
     def hidden(self): return self.mlp_hidden or int(self.hidden_size*self.mlp_ratio)
 
+def config_dict(cfg:DiTConfig) -> dict: # for JSON; `DiTConfig(**config)` is the same again
+    "What files say of a DiT. The last two fields are left out where they are official."
+    official = DiTConfig()
+    return {k: v for k, v in asdict(cfg).items()
+            if k not in ('time_shift', 'mlp_eps') or v != getattr(official, k)}
+
 # %% ../../nbs/01_dit.ipynb #3df5ff92
 class DiT(nn.Module):
     "Diffusion Transformer (Peebles & Xie, arXiv 2212.09748) with the official parameter names."
@@ -210,13 +222,16 @@ class DiT(nn.Module):
         super().__init__()
         if cfg.input_size % cfg.patch_size:
             raise ValueError(f'image side {cfg.input_size} is not divisible by patch {cfg.patch_size}')
+        if not (0 <= cfg.time_shift < 128 and cfg.mlp_eps > 0):
+            raise ValueError(f'expected time_shift in 0..127 and a positive mlp_eps, found {cfg.time_shift} '
+                             f'and {cfg.mlp_eps}')
         self.cfg = cfg
         D = cfg.hidden_size
         self.x_embedder = PatchEmbed(cfg.patch_size, cfg.in_channels, D)
-        self.t_embedder = TimestepEmbedder(D)
+        self.t_embedder = TimestepEmbedder(D, cfg.time_shift)
         self.y_embedder = LabelEmbedder(cfg.num_classes, D, cfg.null_class)
         self.pos_embed = nn.Parameter(torch.zeros(1, cfg.tokens, D), requires_grad=False)
-        self.blocks = nn.ModuleList(DiTBlock(D, cfg.num_heads, cfg.hidden) for _ in range(cfg.depth))
+        self.blocks = nn.ModuleList(DiTBlock(D, cfg.num_heads, cfg.hidden, cfg.mlp_eps) for _ in range(cfg.depth))
         self.final_layer = FinalLayer(D, cfg.patch_size**2*cfg.out_channels)
 
     def unpatchify(self, x): # (B, N, p*p*C) -> (B, C, H, W)
@@ -351,23 +366,23 @@ def _dit_modulation_range(model, train_steps=1000):
     return F.silu((t + y).amax()).clamp(min=.3) # SiLU's lowest value is -0.28
 
 # %% ../../nbs/01_dit.ipynb #pgm02
-def _block_ops(i, heads, width, eps):
+def _block_ops(i, heads, width, eps): # eps: of both norms
     "The steps of block i. Its modulation has six chunks: shift, scale and gate of the attention, then of the MLP."
     block, mod = f'blocks.{i}', f'modulation{i}'
     products = f'{block}.attn.qk', f'{block}.attn.av'
     return [
         Op('modulation', 'c', mod, f'{block}.adaLN_modulation.1'),
-        Op('norm', 'x', 'normed', eps=eps, shift=(mod, 0), scale=(mod, 1)),
+        Op('norm', 'x', 'normed', eps=eps[0], shift=(mod, 0), scale=(mod, 1)),
         Op('linear', 'normed', 'qkv', f'{block}.attn.qkv'),
         Op('attention', 'qkv', 'attended', products=products, heads=heads, factor=(width//heads)**-.5),
         Op('linear', 'attended', 'x', f'{block}.attn.proj', gate=(mod, 2)),
-        Op('norm', 'x', 'normed', eps=eps, shift=(mod, 3), scale=(mod, 4)),
+        Op('norm', 'x', 'normed', eps=eps[1], shift=(mod, 3), scale=(mod, 4)),
         Op('linear', 'normed', 'hidden', f'{block}.mlp.fc1', gelu=True),
         Op('linear', 'hidden', 'x', f'{block}.mlp.fc2', gate=(mod, 5))]
 
 def _dit_program(model):
     cfg, eps = model.cfg, model.final_layer.norm_final.eps
-    steps = [_block_ops(i, cfg.num_heads, cfg.hidden_size, eps) for i in range(cfg.depth)]
+    steps = [_block_ops(i, cfg.num_heads, cfg.hidden_size, (eps, cfg.mlp_eps)) for i in range(cfg.depth)]
     steps.append([
         Op('modulation', 'c', 'last', 'final_layer.adaLN_modulation.1'),
         Op('norm', 'x', 'normed', eps=eps, shift=('last', 0), scale=('last', 1)),
@@ -379,7 +394,7 @@ def _dit_program(model):
 DIT = register(Anatomy('DiT', DiT,
     parts=_dit_parts,
     facts=_dit_facts,
-    config=lambda model: asdict(model.cfg),
+    config=lambda model: config_dict(model.cfg),
     build=lambda config: DiT(DiTConfig(**config)),
     blocks=lambda model: [f'blocks.{i}' for i in range(len(model.blocks))],
     timestep=lambda x, t, y: t,
