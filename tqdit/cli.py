@@ -440,7 +440,7 @@ ENDING = """Each command checks what it was given before it begins, shows progre
 exit codes:
   0    done
   2    something is wrong with arguments, files or the machine; one line says what, and what to do
-  130  interrupted; quantize, evaluate, bench and train go on from there when they are run again"""
+  130  interrupted; quantize, evaluate and bench go on from there when they are run again"""
 
 # %% ../nbs/18b_cli.ipynb #18bs0012
 def _command(sub, name, text, **more): # -> its parser

@@ -160,8 +160,7 @@ def _blank(role, policy): # a quantizer with placeholders for numbers
 def _like(*shape, dtype=torch.float32): return torch.empty(shape, dtype=dtype, device='meta')
 
 def _plan_layer(q, part, layer, weight): # as `fit_layer` leaves it
-    groups = range(q.clock.groups.G)
-    layer.set_inputs(*(ByTime([_blank(role, q.policy) for _ in groups], q.clock) for role in part.roles))
+    layer.set_inputs(*(ByTime([_blank(role, q.policy)]*q.clock.groups.G, q.clock) for role in part.roles))
     if weight is not None:
         layer.set_weight(_like(*weight.shape, dtype=torch.int8), _like(len(weight), *[1]*(weight.ndim - 1)))
     if part.kind == 'linear' and q.policy.balance and part.steering:
