@@ -95,7 +95,7 @@ parser.read(here/'settings.ini', encoding='utf-8')
 cfg = parser['DEFAULT']
 pythons = ['3.10', '3.11', '3.12', '3.13']
 
-extras = {k: cfg[f'{k}_requirements'].split() for k in ('dev', 'bench')}
+extras = {k: cfg[f'{k}_requirements'].split() for k in ('dev', 'bench', 'diffusers', 'onnx')}
 readme = here/'README.md'
 commands = [line for line in cfg['console_scripts'].split('\n') if line.strip()]
 

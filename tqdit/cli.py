@@ -24,6 +24,7 @@ from .core import atomic_path, best_device, bits, check_output, image_grid, psnr
 from .core import save_record, text_table, to_uint8, user_path
 from .diffusion import sample
 from .face import load, quantize
+from .integer import onnx_export
 from .integer.engines import engines, known_engines
 from .judge import draw as judge_draw
 from .lab import report as lab_report
@@ -325,7 +326,7 @@ def _device(text): # for argparse
     return text
 
 def _add_model(p):
-    p.add_argument('--checkpoint', default='tqdit-cifar10', help='a DiT: official .pt, or .safetensors')
+    p.add_argument('--checkpoint', default='tqdit-cifar10', help='a DiT: official .pt, .safetensors, or a folder of diffusers')
     p.add_argument('--heads', type=int, help='its number of heads, where the width is none of the official ones')
     p.add_argument('--method', default='tqdit', help='one of those that `tqdit methods` lists')
     p.add_argument('--guidance', type=float, default=1.5, help='guidance scale; a model without a null class has none')
@@ -437,12 +438,14 @@ EXAMPLES = dict(
     demo=['tqdit demo --bits W8A8 W4A8 --images 5 --steps 10 --out demo'],
     inspect=['tqdit inspect DiT-XL-2-256x256.pt',
              'tqdit inspect q.safetensors --picture scales.png --layers av final'],
-    quantize=['tqdit quantize --checkpoint DiT-XL-2-256x256.pt --bits W8A8 --modulation 8 --out q.safetensors'],
+    quantize=['tqdit quantize --checkpoint DiT-XL-2-256x256.pt --bits W8A8 --preset quick --modulation 8 --memory 10 '
+              '--out q.safetensors'],
     sample=['tqdit sample tqdit-cifar10 --classes 3 7 --images 4 --steps 20 --out animals.png',
             'tqdit sample q.safetensors --engine auto --classes 207 --vae sd-vae-ft-ema --guidance 4 --out dogs.png'],
     evaluate=['tqdit evaluate --quantized q.safetensors --samples 1000 --against tqdit-cifar10 --out result.json'],
     bench=['tqdit bench --bits W8A8 --batches 1 8 --out bench.json'],
     train=['tqdit train --data cifar10 --out run --steps 2000 --batch 128'],
+    export=['tqdit export q.safetensors --to onnx --out q.onnx'],
     methods=['tqdit methods'],
     engines=['tqdit engines'])
 
@@ -476,6 +479,9 @@ def parser() -> argparse.ArgumentParser:
         p_sub = _command(sub, name, text)
         module.add_arguments(p_sub)
         p_sub.set_defaults(run=run)
+    export = _command(sub, 'export', 'write a quantized model as a file that runs without this package')
+    onnx_export.add_export_arguments(export)
+    export.set_defaults(run=onnx_export.run_export)
     train = _command(sub, 'train', 'train a DiT on labelled images; run again, it goes on',
                      parents=[lab_train._arguments()], add_help=False)
     train.set_defaults(run=run_train)

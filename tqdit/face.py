@@ -12,6 +12,7 @@ from .core import bits as parse_bits
 from . import methods # noqa: F401 (all enter the register, and their quantizers with them)
 from .methods import registry
 from .models.checkpoint import load_dit, save_dit
+from .models.sit import load_sit
 from .quant.collect import Calibration
 from .quant.file import is_quantized_file, load_quantized, save_quantized
 from .quant.fit import fit
@@ -25,7 +26,8 @@ def load(source='tqdit-cifar10', # a path, the shipped model's name, or a pipeli
          guided:int=None, # of a full-precision file: how many channels guidance changes, everywhere; by default
                           # three of four, as the official code does, else all
          device='cpu',
-         function:str=None # of diffusers' layout: 'diffusers' or 'official', what its weights were trained as
+         function:str=None, # of diffusers' layout: 'diffusers' or 'official', what its weights were trained as
+         kind:str='dit' # 'sit' for a file of a SiT, whose names and shapes are those of a DiT
          ) -> nn.Module: # a network, called as model(x, t, y)
     "A model from a file. Raises `FileNotFoundError`, `CheckpointError`, `EngineError`."
     if isinstance(source, (str, os.PathLike)) and is_quantized_file(source):
@@ -38,6 +40,10 @@ def load(source='tqdit-cifar10', # a path, the shipped model's name, or a pipeli
     if engine is not None:
         raise ValueError(f'{source} is in full precision, which engine {engine!r} does not compute; '
                          'quantize and save it first')
+    if kind not in ('dit', 'sit'):
+        raise ValueError(f"kind is 'dit' or 'sit', got {kind!r}")
+    if kind == 'sit':
+        return load_sit(source, heads=heads, guided=guided, device=device)
     return load_dit(source, heads=heads, guided=guided, device=device, function=function)
 
 # %% ../nbs/18_face.ipynb #4fdd4c1f

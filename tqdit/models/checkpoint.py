@@ -101,7 +101,7 @@ def _doubts_of_run(held): # SiT's train.py writes the same names and shapes as D
     if not hasattr(args, 'path_type'):
         return []
     return [f'its arguments are those of a SiT, which predicts {getattr(args, "prediction", "velocity")} '
-            'and counts time from 0 to 1; it is read as a DiT']
+            "and counts time from 0 to 1; it is read as a DiT; tqdit.load(…, kind='sit') reads it as what it is"]
 
 def doubts(cfg:DiTConfig, # as read from shapes
         heads:int=None, # what the caller said

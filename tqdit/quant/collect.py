@@ -19,7 +19,7 @@ from safetensors.torch import save_file, safe_open
 from tqdm import tqdm
 from ..core import NoiseStream, atomic_path, device_of, mix_seed, user_path
 from ..diffusion import Process, guided, walk
-from ..models.anatomy import facts_of
+from ..models.anatomy import anatomy_of, facts_of
 from ..models.checkpoint import CheckpointError
 from .fisher import probe
 from .histogram import BINS, bin_of, watch
@@ -261,7 +261,7 @@ def _digest(model, *parts): # names a model and its calibration set
             return v
         d = v.detach().double()
         return tuple(v.shape), d.sum().item(), d.norm().item()
-    sums = [short(v) for v in (*model.state_dict().values(), *parts)]
+    sums = [anatomy_of(model).config(model), *(short(v) for v in (*model.state_dict().values(), *parts))]
     return hashlib.sha256(repr(sums).encode()).hexdigest()[:16]
 
 def _check_set(cal, groups): # every group must have been seen
