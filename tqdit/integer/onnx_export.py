@@ -7,8 +7,8 @@ __all__ = ['OPSET', 'IR_VERSION', 'FLOAT_OPS', 'BATCH', 'LARGEST', 'FORMS', 'nee
            'bytes_of_weight', 'Graph', 'Coded', 'regions_by_group', 'stacked_by_group', 'Writer', 'Reached', 'Gap',
            'Hollow', 'Before', 'After', 'Symbol', 'float_op', 'FloatWriter', 'as_value', 'arithmetic', 'elementwise',
            'write_floats', 'Plain', 'TimeStep', 'write_time', 'refused_by_onnx', 'check_exportable', 'examples_of',
-           'header_of', 'Assembly', 'move_constants', 'export_onnx', 'OnnxModel', 'operators_used', 'AllTimes',
-           'export_torch', 'add_export_arguments', 'run_export']
+           'header_of', 'Assembly', 'move_constants', 'export_onnx', 'OnnxModel', 'operators_used',
+           'add_export_arguments', 'run_export']
 
 # %% ../../nbs/15k_onnx.ipynb #ox06
 import hashlib
@@ -780,43 +780,13 @@ def operators_used(path # an .onnx
     return dict(Counter(n.op_type for n in made.graph.node).most_common())
 
 # %% ../../nbs/15k_onnx.ipynb #ox83
-class AllTimes(nn.Module):
-    "A simulated model that finds the groups of timesteps with operators of torch."
-    def __init__(self, q:Quantized):
-        super().__init__()
-        self.net, self.clock = sharing_copy(q)
-        self.anatomy = q.anatomy
-        self.register_buffer('starts', torch.tensor(q.clock.groups.starts[1:]), persistent=False)
-
-    def forward(self, x, t, y):
-        group = torch.bucketize(self.anatomy.to_step(t), self.starts, right=True)
-        with at_group(self.clock, group):
-            return self.net(x, t, y)
-
-def export_torch(q:Quantized, # on the CPU
-                 path # the .pt2 to write, atomically
-                ) -> Path:
-    "Write the simulation for `torch.export.load`. Raises `ValueError` for what it cannot say."
-    path = user_path(path)
-    if not isinstance(q, Quantized):
-        raise ValueError(f'a file for elsewhere is made from a quantized model, got a {type(q).__name__}')
-    if q.correction is not None:
-        raise ValueError(f'{type(q.correction).__name__} corrects the output of this model, which is not exported')
-    anything = {n: {0: torch.export.Dim.AUTO} for n in 'xty'}
-    with torch.no_grad():
-        program = torch.export.export(AllTimes(q).eval(), tuple(examples_of(q).values()), dynamic_shapes=anything)
-    with atomic_path(path) as tmp:
-        torch.export.save(program, tmp)
-    return path
-
-# %% ../../nbs/15k_onnx.ipynb #ox87
-FORMS = dict(onnx=('.onnx', export_onnx), torch=('.pt2', export_torch))
+FORMS = dict(onnx=('.onnx', export_onnx)) # name -> suffix, and what writes it
 
 def add_export_arguments(p):
     "Arguments of `tqdit export`."
     p.add_argument('quantized', metavar='FILE', help='a file written by `tqdit quantize`')
-    p.add_argument('--to', choices=[*FORMS], default='onnx', help='an ONNX graph of integers, or torch.export')
-    p.add_argument('--out', required=True, help=f'the file to write, {" or ".join(s for s, _ in FORMS.values())}')
+    p.add_argument('--to', choices=[*FORMS], default='onnx', help='an ONNX graph of integers')
+    p.add_argument('--out', required=True, help='the .onnx to write')
 
 def run_export(a) -> int:
     "`tqdit export`: write a quantized model as a file that runs without this package."
@@ -825,11 +795,9 @@ def run_export(a) -> int:
     if out.suffix != suffix:
         raise ValueError(f'--out {out}: name the file {suffix}, or choose another form by --to')
     check_output(out, a.quantized)
-    if a.to == 'onnx':
-        needed_package('onnx')
+    needed_package('onnx')
     q = load_quantized(a.quantized)
     export(q, out)
-    runs = 'ONNX Runtime' if a.to == 'onnx' else 'torch.export.load'
     print(f'{out}: {q.method} {q.policy.name}, {out.stat().st_size/1e6:.1f} MB, {q.clock.groups.G} groups of '
-          f'timesteps; inputs x, t, y; for {runs}')
+          f'timesteps; inputs x, t, y')
     return 0
