@@ -470,9 +470,11 @@ def _draw_input(ax, regions, edges, title): # a line for each region, a band whe
         if 'low' in r:
             ax.stairs(r['high'], edges, baseline=r['low'], fill=True, color=line.get_color(), alpha=.25)
         ax.stairs(r['scale'], edges, baseline=None, color=line.get_color(), linewidth=1.6)
+    values = [v for r in regions for k in r for v in r[k] if v > 0]
     ax.set_yscale('log')
+    ax.set_ylim(min(values, default=1.)/1.6, max(values, default=1.)*1.6) # what hardly moves shall look so
     ax.set_title(title, fontsize=8)
-    ax.tick_params(labelsize=7)
+    ax.tick_params(which='both', labelsize=7)
     if len(regions) > 1:
         ax.legend(fontsize=7)
 
