@@ -326,7 +326,8 @@ def _device(text): # for argparse
     return text
 
 def _add_model(p):
-    p.add_argument('--checkpoint', default='tqdit-cifar10', help='a DiT: official .pt, .safetensors, or a folder of diffusers')
+    p.add_argument('--checkpoint', default='tqdit-cifar10',
+                   help='a DiT: official .pt, .safetensors, or a folder of diffusers')
     p.add_argument('--heads', type=int, help='its number of heads, where the width is none of the official ones')
     p.add_argument('--method', default='tqdit', help='one of those that `tqdit methods` lists')
     p.add_argument('--guidance', type=float, default=1.5, help='guidance scale; a model without a null class has none')
