@@ -72,7 +72,9 @@ def quantize(model:nn.Module, # in full precision; it stays as it is
         groups *= -(-10//groups) # at least ten steps of every walk are seen; fit merges their groups
         calibration = Calibration(model, samples, groups, guidance, seed, resume, progress, batch_size, memory)
     if own:
-        return fit(model, calibration.statistics, policy, progress)
+        q = fit(model, calibration.statistics, policy, progress)
+        q.method = name
+        return q
     return registry.run_method(name, calibration, width)
 
 # %% ../nbs/18_face.ipynb #faf2b449
