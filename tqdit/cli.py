@@ -439,7 +439,7 @@ EXAMPLES = dict(
     demo=['tqdit demo --bits W8A8 W4A8 --images 5 --steps 10 --out demo'],
     inspect=['tqdit inspect DiT-XL-2-256x256.pt',
              'tqdit inspect q.safetensors --picture scales.png --layers av final'],
-    quantize=['tqdit quantize --checkpoint DiT-XL-2-256x256.pt --bits W8A8 --preset quick --modulation 8 --memory 10 '
+    quantize=['tqdit quantize --checkpoint DiT-XL-2-256x256.pt --bits W8A8 --preset quick --modulation 8 --memory 12 '
               '--out q.safetensors'],
     sample=['tqdit sample tqdit-cifar10 --classes 3 7 --images 4 --steps 20 --out animals.png',
             'tqdit sample q.safetensors --engine auto --classes 207 --vae sd-vae-ft-ema --guidance 4 --out dogs.png'],

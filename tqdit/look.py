@@ -21,9 +21,9 @@ from torch import nn
 from .core import atomic_path, text_table, user_path
 from .methods.registry import weight_form
 from .models.anatomy import anatomy_of, facts_of
-from .models.checkpoint import _as_floats, _build, _check_shapes, _doubts_of_run, _weights # as load_dit does it
-from .models.checkpoint import doubts, read_tensors, shipped
-from .quant.file import _header, is_quantized_file, open_quantized, stored
+from .models.checkpoint import as_floats, build_dit, check_parameters, doubts, doubts_of_run
+from .models.checkpoint import read_tensors, shipped, weights_in
+from .quant.file import file_header, is_quantized_file, open_quantized, stored
 from .quant.policy import Policy
 from .quant.quantized import Quantized, empty
 from .quant.regions import GELUMRQ, SoftmaxMRQ
@@ -89,12 +89,12 @@ def open_unread(source='tqdit-cifar10', # path of a checkpoint in full precision
     held, meta = _mapped(path)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter('always')
-        sd = _weights(path, held, ema=True)
-    net = _build(path, sd, meta, heads, None)
-    _check_shapes(path, net, sd)
+        sd = weights_in(path, held, ema=True)
+    net = build_dit(path, sd, meta, heads, None)
+    check_parameters(path, net, sd)
     sd = {k: sd[k] for k in net.state_dict()}
-    _as_floats(path, {k: v.new_empty(0) if v.layout == torch.strided else v for k, v in sd.items()}) # are they floats?
-    unknown = [str(w.message).removeprefix(f'{path}: ') for w in told] + _doubts_of_run(held)
+    as_floats(path, {k: v.new_empty(0) if v.layout == torch.strided else v for k, v in sd.items()}) # are they floats?
+    unknown = [str(w.message).removeprefix(f'{path}: ') for w in told] + doubts_of_run(held)
     unknown += [] if 'config' in meta else doubts(net.cfg, heads)
     return Unread(net, sd, _layout(held, meta, path), unknown)
 
@@ -251,7 +251,7 @@ def predicted(u:Unread, policy:Policy) -> dict: # bits, modulation, groups; byte
     "What the file of a quantized model will weigh, if `tqdit quantize` makes it by the method tqdit."
     q = planned(u.net, policy)
     q.method, q.cost, q.report = 'tqdit', _COST, _planned_report(q)
-    before, sizes = safetensors_bytes(planned_tensors(u, q), _header(q))
+    before, sizes = safetensors_bytes(planned_tensors(u, q), file_header(q))
     by, layers = dict(codes=0, scales=0, floats=0), {**q.layers(), **q.modulations()}
     for name, size in sizes.items():
         by[tensor_kind(name, layers)] += size

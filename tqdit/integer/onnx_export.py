@@ -365,7 +365,8 @@ def modulation(self, op):
     self.chunks[op.out] = g.add('Split', rows, outputs=parts, axis=2, num_outputs=parts) if parts > 1 else [rows]
 
 @patch_to(Writer)
-def silu(self, x): return self.graph.add('Mul', x, self.graph.add('Sigmoid', x))
+def silu(self, x):
+    return self.graph.add('Mul', x, self.graph.add('Sigmoid', x))
 
 @patch_to(Writer)
 def digit_rows(self, x, step): # uint8 (2B, in): high digits, then low ones, moved up by 64
@@ -453,7 +454,8 @@ def float_op(*names:str): # of operators of torch, without 'aten::'
 
 BATCH = 5 # images of the examples; a first dimension of this size is the batch
 
-def _leaves(v): return [x for u in v for x in _leaves(u)] if isinstance(v, (list, tuple)) else [v]
+def _leaves(v):
+    return [x for u in v for x in _leaves(u)] if isinstance(v, (list, tuple)) else [v]
 
 class FloatWriter(torch.fx.Interpreter):
     "Runs an exported program: what depends on its inputs becomes nodes of a graph, all else is computed."
@@ -495,7 +497,8 @@ def arithmetic(op): # an operator of ONNX with two inputs -> rule
         return g.add(op, *(as_value(g, v, out.dtype) for v in (a, b)))
     return rule
 
-def elementwise(op): return lambda g, out, x: g.add(op, x.name)
+def elementwise(op):
+    return lambda g, out, x: g.add(op, x.name)
 
 for names, op in dict(add='Add', sub='Sub', mul='Mul', div='Div').items():
     float_op(names)(arithmetic(op))
@@ -507,10 +510,12 @@ def _reshape(g, out, x, *args):
     return g.add('Reshape', x.name, np.array([-1, *out.shape[1:]]))
 
 @float_op('to', '_to_copy', 'contiguous', 'clone', 'detach', 'alias', 'dropout')
-def _same(g, out, x, *args, **kwargs): return as_value(g, x, out.dtype)
+def _same(g, out, x, *args, **kwargs):
+    return as_value(g, x, out.dtype)
 
 @float_op('sym_size', '_assert_tensor_metadata')
-def _nothing(g, out, *args, **kwargs): return None
+def _nothing(g, out, *args, **kwargs):
+    return None
 
 # %% ../../nbs/15k_onnx.ipynb #ox45
 @float_op('eq')
@@ -523,10 +528,12 @@ def _where(g, out, condition, a, b):
     return g.add('Where', condition.name, *(as_value(g, v, out.dtype) for v in (a, b)))
 
 @float_op('silu')
-def _silu(g, out, x): return g.add('Mul', x.name, g.add('Sigmoid', x.name))
+def _silu(g, out, x):
+    return g.add('Mul', x.name, g.add('Sigmoid', x.name))
 
 @float_op('permute')
-def _permute(g, out, x, order): return g.add('Transpose', x.name, perm=[i % len(x.shape) for i in order])
+def _permute(g, out, x, order):
+    return g.add('Transpose', x.name, perm=[i % len(x.shape) for i in order])
 
 @float_op('transpose')
 def _transpose(g, out, x, a, b):
@@ -542,13 +549,16 @@ def _slice(g, out, x, axis=0, start=None, end=None, step=1):
     return g.add('Slice', x.name, *map(np.array, ends))
 
 @float_op('cat')
-def _cat(g, out, parts, axis=0): return g.add('Concat', *(as_value(g, v, out.dtype) for v in parts), axis=axis)
+def _cat(g, out, parts, axis=0):
+    return g.add('Concat', *(as_value(g, v, out.dtype) for v in parts), axis=axis)
 
 @float_op('embedding')
-def _embedding(g, out, table, i, *args): return g.add('Gather', as_value(g, table, out.dtype), i.name, axis=0)
+def _embedding(g, out, table, i, *args):
+    return g.add('Gather', as_value(g, table, out.dtype), i.name, axis=0)
 
 @float_op('linear')
-def _linear(g, out, x, weight, bias=None): return g.float_linear(x.name, weight, bias)
+def _linear(g, out, x, weight, bias=None):
+    return g.float_linear(x.name, weight, bias)
 
 @float_op('conv2d')
 def _conv2d(g, out, x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):

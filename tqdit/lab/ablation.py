@@ -20,6 +20,7 @@ from ..models.checkpoint import load_dit
 from ..models.dit import DiT, dit_config, fill_zeros, init_weights
 from ..quant.collect import Statistics, calibration_set, collect, statistics
 from ..quant.fit import fit
+from ..quant.memory import process_memory
 from ..quant.policy import PAPER, PLAIN, Policy
 from ..quant.time import TimeGroups
 
@@ -84,10 +85,9 @@ def _resident_peak(reset=False) -> int: # bytes; where there is no /proc, 0
     try:
         if reset: # forget the peak so far
             Path('/proc/self/clear_refs').write_text('5')
-        peaks = [line for line in Path('/proc/self/status').read_text().splitlines() if line.startswith('VmHWM')]
-        return int(peaks[0].split()[1])*1024
-    except (OSError, IndexError):
+    except OSError:
         return 0
+    return process_memory('VmHWM') or 0
 
 def _wait(device):
     if device.type == 'cuda':

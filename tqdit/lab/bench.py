@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['KERNELS', 'FREE', 'interleave', 'Runner', 'quartiles', 'random_dit', 'stand_in', 'kind_of', 'step_kind', 'breakdown',
-           'resident', 'memory_of', 'Ours', 'Roof', 'lay_out', 'serve', 'Contestant', 'Race', 'paces', 'medians',
-           'bench_row', 'variants', 'is_official', 'quantized_files', 'torch_threads', 'BenchRecord', 'bench']
+           'resident', 'Ours', 'Roof', 'lay_out', 'serve', 'Contestant', 'Race', 'paces', 'medians', 'bench_row',
+           'variants', 'is_official', 'quantized_files', 'torch_threads', 'BenchRecord', 'bench']
 
 # %% ../../nbs/16c_bench.ipynb #b005
 import gc
@@ -39,7 +39,7 @@ from ..quant.collect import Calibration
 from ..quant.file import save_quantized
 from ..quant.fit import fit
 from ..quant.histogram import watch
-from ..quant.memory import explicit_copy, free_memory
+from ..quant.memory import explicit_copy, free_memory, process_memory
 from ..quant.modulation import modulation_step
 from ..quant.policy import Policy
 from ..quant.quantized import Quantized, empty
@@ -228,14 +228,9 @@ def resident(path, # a quantized file
     return dict(found, file=size, ratio=round((found['peak'] - found['before'])/size, 3))
 
 # %% ../../nbs/16c_bench.ipynb #b026
-def memory_of(kind:str='VmRSS'): # MB; None where there is no /proc
-    "Resident memory of this process: now, or 'VmHWM' at its peak so far."
-    try:
-        lines = Path('/proc/self/status').read_text().splitlines()
-    except OSError:
-        return None
-    line = next(v for v in lines if v.startswith(kind))
-    return round(int(line.split()[1])*1024/1e6, 1)
+def _megabytes(kind='VmRSS'): # of this process; None where the system does not tell
+    held = process_memory(kind)
+    return None if held is None else round(held/1e6, 1)
 
 def _guidance(model): return 1. if facts_of(model).null is None else 1.5
 
@@ -291,17 +286,17 @@ def _begin(task): # -> who answers, and what there is to say of him
     keep_process_memory() # for every contestant alike
     torch.set_grad_enabled(False)
     torch.set_num_threads(task['threads'])
-    before = memory_of()
+    before = _megabytes()
     with warnings.catch_warnings():
         warnings.simplefilter('ignore') # other packages' business
         it = _JOBS[task['job']](task)
         if task['job'] == 'graph':
             return None, dict(path=it)
-        loaded = memory_of()
+        loaded = _megabytes()
         it.f()
     gc.collect()
     trim_process_memory()
-    return it, dict(mb=dict(before=before, loaded=loaded, running=memory_of(), peak=memory_of('VmHWM')))
+    return it, dict(mb=dict(before=before, loaded=loaded, running=_megabytes(), peak=_megabytes('VmHWM')))
 
 def serve():
     "The side that answers: a task on the first line, a question on each other one; answers go out line by line."

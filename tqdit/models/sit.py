@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from ..core import user_path
 from .anatomy import facts_of, register
-from .checkpoint import CheckpointError, _as_floats, _build, _check_shapes, _weights, doubts, read_tensors
+from .checkpoint import CheckpointError, as_floats, build_dit, check_parameters
+from .checkpoint import doubts, read_tensors, weights_in
 from .dit import DIT, DiT, DiTConfig
 
 # %% ../../nbs/01d_sit.ipynb #si15
@@ -97,7 +98,7 @@ def _without_meaning(meta): # the configuration as that of a DiT
 
 # %% ../../nbs/01d_sit.ipynb #si32
 def _build_sit(path, sd, meta, meaning, heads, num_classes): # on the meta device
-    cfg = _build(path, sd, _without_meaning(meta), heads, num_classes).cfg
+    cfg = build_dit(path, sd, _without_meaning(meta), heads, num_classes).cfg
     try:
         with torch.device('meta'):
             return SiT(SiTConfig(**asdict(cfg), **meaning))
@@ -115,13 +116,13 @@ def load_sit(
     "Load a SiT: official `.pt`, training dictionary or safetensors. Raises `FileNotFoundError` or `CheckpointError`."
     path = user_path(source)
     held, meta = read_tensors(path)
-    meaning, sd = _meaning(path, held, meta), _weights(path, held, ema)
+    meaning, sd = _meaning(path, held, meta), weights_in(path, held, ema)
     model = _build_sit(path, sd, meta, meaning, heads, num_classes)
     if guided is not None:
         model.cfg = replace(model.cfg, guided=guided)
         facts_of(model) # refuses a number that the network does not have
     for doubt in [] if 'config' in meta else doubts(model.cfg, heads, num_classes):
         warnings.warn(f'{path}: {doubt}', stacklevel=2)
-    _check_shapes(path, model, sd)
-    model.load_state_dict(_as_floats(path, {k: sd[k] for k in model.state_dict()}), assign=True)
+    check_parameters(path, model, sd)
+    model.load_state_dict(as_floats(path, {k: sd[k] for k in model.state_dict()}), assign=True)
     return model.requires_grad_(False).eval().to(device)
