@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['noisiest_first', 'calibration_set', 'Statistics', 'by_group', 'histograms', 'weighted_moments', 'collect',
-           'statistics', 'channel_extremes', 'Calibration']
+           'statistics', 'channel_extremes', 'Calibration', 'shared_calibration']
 
 # %% ../../nbs/12_collect.ipynb #565c2c0f
 import hashlib
@@ -17,14 +17,14 @@ import torch
 from torch import nn, Tensor
 from safetensors.torch import save_file, safe_open
 from tqdm import tqdm
-from ..core import NoiseStream, atomic_path, device_of, mix_seed, user_path
+from ..core import NoiseStream, atomic_path, device_of, mix_seed, shared_file, user_path
 from ..diffusion import Process, guided, walk
 from ..models.anatomy import anatomy_of, facts_of
 from ..models.checkpoint import CheckpointError
 from .fisher import probe
 from .histogram import BINS, bin_of, watch
-from .memory import choose_pass, explicit_copy, names_pattern, probe_by_blocks, room_within
-from .memory import watched_parts
+from .memory import Pass, choose_pass, explicit_copy, names_pattern, probe_by_blocks
+from .memory import room_within, watched_parts
 from .policy import Policy
 from .time import TimeGroups
 
@@ -287,12 +287,12 @@ def _tables(old, groups, info, resume): # those of an interrupted run, if it is 
     return old
 
 # %% ../../nbs/12_collect.ipynb #12c00a35
-def _way(model, guidance, policy, groups, batch_size, by_blocks, memory): # -> samples together, function of gradients
-    if batch_size is None or by_blocks is None:
-        plan = choose_pass(model, guidance, policy, groups.G, room_within(memory, device_of(model)))
-        batch_size = batch_size or plan.batch_size
-        by_blocks = plan.by_blocks if by_blocks is None else by_blocks
-    return batch_size, probe_by_blocks if by_blocks else probe
+def _way(model, guidance, policy, groups, memory, batch_size, by_blocks, kept): # -> `Pass`; None: as memory allows
+    wanted = batch_size, by_blocks, kept
+    if all(v is not None for v in wanted):
+        return Pass(*wanted)
+    plan = choose_pass(model, guidance, policy, groups.G, room_within(memory, device_of(model)))
+    return Pass(*(have if want is None else want for want, have in zip(wanted, plan)))
 
 class _Saver:
     "Saves tables now and then, in a twentieth of the time at most."
@@ -317,7 +317,7 @@ def collect(
         memory:float=None, # bytes that the process may hold in all; None: what is free
         values:int=4096, # values of one sample that enter a histogram
         tokens:int=64, # tokens of one sample that enter the second moments
-        kept:int=512, # whole tokens kept for each group, where channels will be balanced; a quarter elsewhere
+        kept:int=None, # whole tokens of a group, for layers that will be balanced; None: 512, or what fits
         resume=None, # file that holds the tables from time to time; an interrupted run goes on from it
         every:float=30., # seconds between two savings
         progress:bool=True, # show a bar
@@ -327,19 +327,19 @@ def collect(
     N, saver = len(cal['t']), _Saver(resume, every)
     _check_set(cal, groups)
     old = _begun(resume, device_of(model))
-    if old and batch_size is None:
-        batch_size = old.info.get('batch_size')
-    batch_size, gradients = _way(model, guidance, policy, groups, batch_size, by_blocks, memory)
+    if old: # it goes on as it began
+        batch_size, kept = (want or old.info.get(k) for k, want in (('batch_size', batch_size), ('kept', kept)))
+    batch_size, by_blocks, kept = _way(model, guidance, policy, groups, memory, batch_size, by_blocks, kept)
     net = explicit_copy(model)
     parts = watched_parts(net, policy)
     digest = _digest(model, *(cal[k] for k in 'xty'), guidance, seed, batch_size, values, tokens, kept,
                      names_pattern(parts), groups, facts_of(model).guided)
-    S = _tables(old, groups, dict(digest=digest, samples=N, batch_size=batch_size), resume)
+    S = _tables(old, groups, dict(digest=digest, samples=N, batch_size=batch_size, kept=kept), resume)
     hooks = _Collector(S, parts, values, tokens, kept=max(1, kept*groups.G//(2*N)))
     bar = tqdm(total=N, initial=S.info['done'], desc='collecting', disable=not progress, leave=False)
     with bar, watch(net, names_pattern(parts), hooks.on_input, hooks.on_grad, hooks.on_output):
         for a in range(S.info['done'], N, batch_size):
-            n = _one_batch(net, cal, a, batch_size, hooks, guidance, seed, gradients)
+            n = _one_batch(net, cal, a, batch_size, hooks, guidance, seed, probe_by_blocks if by_blocks else probe)
             bar.update(n)
             saver(S, last=S.info['done'] == N)
             if callback:
@@ -489,3 +489,12 @@ def _error(self, net, every:int=1) -> float:
     return ((ours - exact).square().mean()/exact.square().mean()).item()
 
 Calibration.predict, Calibration.error = _predict, _error
+
+# %% ../../nbs/12_collect.ipynb #c0170000
+def shared_calibration(model:nn.Module, # in full precision
+                       samples:int=2 # in each of ten groups
+                       ) -> Calibration:
+    "The calibration that the book's chapters share, from a file of this model and this code where there is one."
+    name = _digest(model, samples, facts_of(model).guided)[:12]
+    return Calibration(model, samples, resume=shared_file(f'{name}.tables'), progress=False)
+

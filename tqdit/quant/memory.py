@@ -203,7 +203,7 @@ def table_bytes(
         model:nn.Module, # in full precision
         policy:Policy=Policy(), # what is watched
         groups:int=10, # G
-        kept:int=512 # whole tokens kept for each group
+        kept:int=512 # whole tokens kept for each group, where channels will be balanced; a quarter elsewhere
         ) -> int:
     "Bytes of the tables: second moments, kept tokens, histograms."
     total = 0
@@ -218,6 +218,13 @@ class Pass(NamedTuple):
     "How the calibration set goes through the network."
     batch_size:int # guided samples evaluated together
     by_blocks:bool # are gradients taken block by block?
+    kept:int # whole tokens kept for each group
+
+def _tokens_within(model, policy, groups, room, most=512, least=64): # whole tokens for each group
+    kept = most
+    while kept > least and table_bytes(model, policy, groups, kept) > room:
+        kept //= 2
+    return kept
 
 def choose_pass(
         model:nn.Module, # in full precision
@@ -226,13 +233,14 @@ def choose_pass(
         groups:int=10, # G
         free:float=None, # bytes; by default what the model's device has
         most:int=8, # samples
-        share:float=0.6 # part of the free memory that saved tensors may take
+        share:float=0.6 # part of the memory beside the tables that saved tensors may take
         ) -> Pass:
     "How `collect` should go through the network within the memory that is free. Warns where it cannot."
     free = free_memory(device_of(model)) if free is None else free
+    kept = _tokens_within(model, policy, groups, free/2)
     if free == math.inf:
-        return Pass(most, False)
-    tables = table_bytes(model, policy, groups)
+        return Pass(most, False, kept)
+    tables = table_bytes(model, policy, groups, kept)
     by_blocks, one = False, saved_bytes(model, guidance, policy)
     room = share*(free - tables)
     if room < one and anatomy_of(model).blocks(model):
@@ -241,4 +249,5 @@ def choose_pass(
         warnings.warn(f'a calibration of this model needs {(tables + one)/1e9:.1f} GB beside what is in memory '
                       f'already, and {max(0, free)/1e9:.1f} GB may be taken; it is tried all the same, and may fail',
                       stacklevel=2)
-    return Pass(int(min(most, max(1, room//one))), by_blocks)
+    return Pass(int(min(most, max(1, room//one))), by_blocks, kept)
+
