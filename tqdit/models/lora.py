@@ -8,6 +8,7 @@ __all__ = ['CONFIG', 'WEIGHTS', 'WEIGHTS_DIFFUSERS', 'Adapter', 'read_lora', 'Sp
 # %% ../../nbs/02c_lora.ipynb #lr07
 import json
 import math
+import os
 import re
 from copy import deepcopy
 from typing import NamedTuple
@@ -82,6 +83,8 @@ def _object(path, text): # -> dict
     return config
 
 def _files(source): # -> path of the weights, path of the configuration or None
+    if not isinstance(source, (str, os.PathLike)):
+        raise ValueError(f'expected the path of a LoRA adapter, found {source!r}')
     path = user_path(source)
     folder = path if path.is_dir() else path.parent
     there = [p for p in (path, path/WEIGHTS, path/WEIGHTS_DIFFUSERS) if p.is_file()]
