@@ -15,7 +15,7 @@ from .models.checkpoint import load_dit, save_dit
 from .models.sit import load_sit
 from .quant.collect import Calibration
 from .quant.file import is_quantized_file, load_quantized, save_quantized
-from .quant.fit import fit
+from .quant.fit import fit_calibrated
 from .quant.policy import Policy
 from .quant.quantized import Quantized, TimedModel
 
@@ -70,9 +70,10 @@ def quantize(model:nn.Module, # in full precision; it stays as it is
     if calibration is None:
         groups = 10 if policy is None else policy.groups
         groups *= -(-10//groups) # at least ten steps of every walk are seen; fit merges their groups
-        calibration = Calibration(model, samples, groups, guidance, seed, resume, progress, batch_size, memory)
+        calibration = Calibration(model, samples, groups, guidance, seed, resume, progress, batch_size, memory,
+                                  once=True)
     if own:
-        q = fit(model, calibration.statistics, policy, progress)
+        q = fit_calibrated(calibration, policy, progress)
         q.method = name
         return q
     return registry.run_method(name, calibration, width)

@@ -413,7 +413,12 @@ def _check_arguments(a):
         check_output(user_path(a.write_images)/'000000.png')
 
 def _device(a): # this process's device; several processes meet here
-    device = torch.device(a.device)
+    try:
+        device = torch.device(a.device)
+    except RuntimeError:
+        device = None
+    if device is None or device.type == 'meta':
+        raise ValueError(f'--device {a.device}: no device to compute on; write cpu or cuda')
     if device.type == 'cuda' and not torch.cuda.is_available():
         raise ValueError(f'--device {a.device}: this machine has no GPU that torch can use; take cpu')
     if 'WORLD_SIZE' in os.environ and not dist.is_initialized():

@@ -145,6 +145,8 @@ def check_training(facts, images, labels, cfg, world):
         raise ValueError('this network has no null class, so no label can be dropped; pass drop=0')
     if tuple(images.shape[1:]) != tuple(facts.shape):
         raise ValueError(f'the network makes images of shape {facts.shape}, found {tuple(images.shape[1:])}')
+    if not len(labels):
+        raise ValueError('expected images to learn from, found none')
     if not 0 <= int(labels.min()) <= int(labels.max()) < facts.classes:
         raise ValueError(f'labels must lie in 0..{facts.classes - 1}, found {int(labels.min())}..{int(labels.max())}')
 

@@ -9,7 +9,8 @@ __all__ = ['DIT_SIZES', 'TQDIT_CIFAR10', 'DIT', 'PatchEmbed', 'sincos_pos_embed'
 
 # %% ../../nbs/01_dit.ipynb #9b557cb3
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from numbers import Integral, Real
 import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
@@ -199,6 +200,14 @@ class DiTConfig:
     guided:int=None # how many channels guidance changes; None: three of four, as the official code does, else all
     time_shift:int=0 # shift of the timestep code's exponents; 1 in diffusers
     mlp_eps:float=1e-6 # epsilon of the norm before each MLP; 1e-5 in diffusers
+
+    def __post_init__(self):
+        for f in fields(self):
+            v, kind = getattr(self, f.name), dict(int=Integral, float=Real, bool=bool)[f.type.__name__]
+            known = isinstance(v, kind) and isinstance(v, bool) == (kind is bool)
+            least = int(f.name in ('input_size', 'patch_size', 'in_channels', 'hidden_size', 'num_heads'))
+            if not (v is None and f.default is None) and not (known and v >= least):
+                raise ValueError(f'{f.name} of a DiT is of type {f.type.__name__} and at least {least}, got {v!r}')
 
     @property
     def out_channels(self): return self.in_channels*(2 if self.learn_sigma else 1)

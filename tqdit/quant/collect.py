@@ -407,11 +407,12 @@ class Calibration:
                  resume=None, # file for an interrupted collection to go on from
                  progress:bool=True, # show bars
                  batch_size:int=None, # guided samples together while collecting; None: as many as fit, at most 8
-                 memory:float=None): # bytes that the process may hold in all; None: what is free
+                 memory:float=None, # bytes that the process may hold in all; None: what is free
+                 once:bool=False): # it serves a single model, which may use up its tables
         self.model, self.samples, self.guidance, self.seed = model, samples, guidance, seed
         self.groups = TimeGroups.even(groups, facts_of(model).train_steps)
         self.resume, self.progress, self.batch_size, self.memory = resume, progress, batch_size, memory
-        self.parts, self.seconds, self.used = {}, {}, set()
+        self.parts, self.seconds, self.used, self.once = {}, {}, set(), once
 
     @property
     def device(self): return device_of(self.model)

@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from ..core import atomic_path, user_path
 from ..models.anatomy import anatomy_named
-from ..models.checkpoint import CheckpointError
+from ..models.checkpoint import CheckpointError, check_config
 from . import regions # noqa: F401 (its quantizers enter the register)
 from .modulation import QuantModulation
 from .policy import Policy
@@ -110,8 +110,9 @@ def _packed_state(q:Quantized) -> dict: # name -> tensor
 def file_header(q:Quantized) -> dict: # strings by name
     layers = {n: d for n, d in description(q).items() if n != 'groups'}
     for n, m in {**q.layers(), **q.modulations()}.items():
-        buffers = dict(m.named_buffers(recurse=False))
-        if buffers.get('codes') is not None:
+        buffers = m.state_dict(keep_vars=True)
+        layers[n]['held'] = [k for k in buffers if '.' not in k] # so that a missing one is missed
+        if 'codes' in buffers:
             layers[n]['codes'] = list(m.codes.shape)
     groups = q.clock.groups
     correction = None if q.correction is None else [type(q.correction).__name__, q.correction.options()]
@@ -180,7 +181,10 @@ def _header_of(path) -> dict: # strings by name
         found = header.get('format', 'other tensors')
         raise CheckpointError(f'{path}: expected a model written by tqdit.save, found {found!r}; '
                               'full-precision checkpoints are read by load_dit')
-    if int(header['version']) > VERSION:
+    version = header.get('version', 'none')
+    if not version.isdecimal() or int(version) < 1:
+        raise CheckpointError(f'{path}: format version {version!r}, expected 1..{VERSION}; the file is damaged')
+    if int(version) > VERSION:
         raise CheckpointError(f'{path}: format version {header["version"]}, this tqdit reads up to {VERSION}; '
                               'install a newer one')
     return header
@@ -211,9 +215,19 @@ def _built(anatomy, config) -> nn.Module: # on the meta device
     with torch.device('meta'), _NoDraws():
         return anatomy.build(config)
 
-def _skeleton(h:dict) -> Quantized:
+_FORMS = dict(method=str, report=list, cost=dict, layers=dict, policy=dict, groups=list) # of a header
+
+def _check_header(h): # the kinds of its values. Raises `ValueError`
+    for name, kind in _FORMS.items():
+        if not isinstance(h[name], kind):
+            raise ValueError(f'{name} is a {type(h[name]).__name__}, expected a {kind.__name__}')
+    if not all(isinstance(row, dict) for row in h['report']):
+        raise ValueError('a line of its report is no dictionary')
+
+def _skeleton(h:dict, tensors:int) -> Quantized: # how many tensors the file has
     "A model of the header's form, without numbers."
-    net = _built(anatomy_named(h['architecture']), h['config'])
+    _check_header(h)
+    net = _built(anatomy_named(h['architecture']), check_config(h['config'], tensors))
     policy = Policy(**h['policy'])
     q = empty(net.eval().requires_grad_(False), policy, TimeGroups(*h['groups']), list(h['layers']))
     q.method, q.report, q.cost = h['method'], h['report'], h['cost']
@@ -261,9 +275,10 @@ def _is_weight(name, layers): # of a quantized layer: codes, or the floats of a 
     return owner in layers and leaf in ('codes', 'weight')
 
 def _check_numbers(name, v):
-    if v.is_floating_point() and v.numel() and not all(end.isfinite() for end in v.aminmax()):
+    if not v.is_floating_point():
+        raise ValueError(f'{name} is of {v.dtype}, expected floating-point numbers')
+    if v.numel() and not all(end.isfinite() for end in v.aminmax()):
         raise ValueError(f'NaN or infinity in {name}')
-
 
 def _form(name, v, layers) -> Tensor: # on 'meta'
     "A weight without its numbers. Raises `ValueError` where they cannot be its numbers."
@@ -277,6 +292,14 @@ def _form(name, v, layers) -> Tensor: # on 'meta'
     return torch.empty(v.shape, dtype=v.dtype, device='meta')
 
 # %% ../../nbs/12d_file.ipynb #12dm0003
+def _absent(q, layers, given): # names of what a model needs and was not given
+    needs = [*q.net.state_dict()]
+    if q.correction is not None:
+        needs += [f'correction.{n}' for n in q.correction.state_dict()]
+    for name, form in layers.items():
+        needs += [f'{name}.{leaf}' for leaf in form.get('held', ['codes'] if 'codes' in form else [])]
+    return [n for n in needs if n not in given]
+
 def _fill(q:Quantized, tensors:dict, layers:dict):
     "Put all tensors into a skeleton, weights as forms, and see that none is missing. Raises `ValueError`."
     for name, v in tensors.items():
@@ -285,14 +308,13 @@ def _fill(q:Quantized, tensors:dict, layers:dict):
         else:
             v = _now(v)
             _check_numbers(name, v)
-            v = v.float() if v.is_floating_point() else v
+            v = v.float()
         _place(q if name.startswith('correction.') else q.net, name, v)
-    for name, v in q.anatomy.computed(q.net).items():
+    computed = q.anatomy.computed(q.net)
+    for name, v in computed.items():
         if name not in tensors:
             _place(q.net, name, v)
-    absent = [n for n, v in q.net.state_dict().items() if v.is_meta and n not in tensors]
-    absent += [f'{n}.codes' for n, f in layers.items() if 'codes' in f and f'{n}.codes' not in tensors]
-    if absent:
+    if absent := _absent(q, layers, {*tensors, *computed}):
         raise ValueError(f'{absent[0]} is missing')
 
 def _is_form(layer, leaf):
@@ -313,7 +335,7 @@ def _told_of(path):
     "Whatever goes wrong with a file's content becomes one line that names the file."
     try:
         yield
-    except (LookupError, RuntimeError, ValueError, TypeError, AttributeError) as e:
+    except (LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError) as e:
         raise CheckpointError(f'{path}: the file is incomplete or of another model: {e}') from None
 
 @contextmanager
@@ -325,7 +347,7 @@ def open_quantized(path): # written by `save_quantized`
     with open(path, 'rb', buffering=0) as file:
         with _told_of(path):
             header, tensors = from_older(header, stored(file))
-            q, layers = _skeleton(header), header['layers']
+            q, layers = _skeleton(header, len(tensors)), header['layers']
             _fill(q, tensors, layers)
             _check_shapes(q)
         def fetch(name):
@@ -370,6 +392,9 @@ def _check_shapes(q:Quantized):
         for n in ('bias', 'row_factor'):
             if b.get(n) is not None and hasattr(m, 'out_features') and b[n].shape != (m.out_features,):
                 wrong = f'{n} has shape {tuple(b[n].shape)}, expected ({m.out_features},)'
+        for n in ('factor', 'center'):
+            if b.get(n) is not None and b[n].shape != (m.in_features,):
+                wrong = f'{n} has shape {tuple(b[n].shape)}, expected ({m.in_features},)'
         if wrong:
             raise ValueError(f'{name}: {wrong}')
 
