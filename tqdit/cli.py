@@ -25,9 +25,9 @@ from tqdm import tqdm
 import tqdit
 from .core import atomic_path, best_device, bits, check_output, image_grid, psnr, remove_leftovers
 from .core import save_record, text_table, to_uint8, user_path
-from .diffusion import sample
+from .diffusion import SPACINGS, sample
 from .face import load, quantize
-from .integer import onnx_export
+from .integer import onnx_export, torch_export # noqa: F401 (the second is one more form of `tqdit export`)
 from .integer.engines import engines, known_engines
 from .judge import draw as judge_draw
 from .lab import report as lab_report
@@ -35,13 +35,14 @@ from .lab import train as lab_train
 from .look import Unread, draw_scales, look_at, look_text, predicted, source_path
 from .methods.registry import find_method, methods
 from .models.anatomy import anatomy_of, facts_of
-from .models.checkpoint import check_config, load_dit
+from .models.checkpoint import check_config
 from .models.dit import DiT, DiTConfig
+from .models.sit import doubt_of_kind, load_floats
 from .quant.collect import Calibration
 from .quant.file import save_quantized
 from .quant.fit import fitted_folder
 from .quant.policy import Policy
-from .quant.quantized import model_bytes
+from .quant.quantized import TimedModel, model_bytes
 
 # %% ../nbs/18b_cli.ipynb #4ad1e97c
 def file_bytes(q) -> int:
@@ -130,6 +131,15 @@ def _intent(model, source, what, name, groups, samples): # one line on what is g
     size = predicted(Unread.of(model), policy)['total']
     return f'{line}; modulations in {form}; the file will have {size/1e6:.1f} MB'
 
+def _say_doubts(path, kind): # of a file that does not say what it is
+    for doubt in doubt_of_kind(path, kind):
+        print(f'{path}: {doubt}', file=sys.stderr)
+
+def _floats(a): # the model of --checkpoint
+    model = load_floats(a.checkpoint, a.kind, heads=a.heads, device=a.device)
+    _say_doubts(a.checkpoint, a.kind)
+    return model
+
 def run_demo(a) -> int:
     "`tqdit demo`: quantize, sample, leave `demo.png` and `demo.json`."
     out, start = user_path(a.out), time.time()
@@ -138,7 +148,7 @@ def run_demo(a) -> int:
     if a.steps < 1:
         raise ValueError(f'--steps must be at least 1, got {a.steps}')
     find_method(a.method)
-    model = load_dit(a.checkpoint, heads=a.heads, device=a.device)
+    model = _floats(a)
     facts = facts_of(model)
     if facts.shape[0] != 3:
         raise ValueError(f'{a.checkpoint}: the demo draws pixels, this DiT makes latents with {facts.shape[0]} '
@@ -176,7 +186,7 @@ def run_quantize(a) -> int:
     if changes and name != 'tqdit':
         raise ValueError(f'--groups and --modulation are for the method tqdit, not {name}')
     what = Policy.parse(a.bits, **changes) if changes else a.bits
-    model = load_dit(a.checkpoint, heads=a.heads, device=a.device)
+    model = _floats(a)
     print(_intent(model, a.checkpoint, what, name, a.groups, samples), file=sys.stderr)
     guidance = a.guidance if facts_of(model).null is not None else 1.
     memory = None if a.memory is None else 1e9*a.memory
@@ -199,7 +209,7 @@ def run_inspect(a) -> int:
     path = source_path(a.path)
     if a.picture:
         check_output(a.picture, path)
-    found = look_at(a.path, bits=a.bits, heads=a.heads, groups=a.groups, modulation=(None, a.modulation))
+    found = look_at(a.path, bits=a.bits, heads=a.heads, groups=a.groups, modulation=(None, a.modulation), kind=a.kind)
     if a.picture and found['kind'] != 'quantized':
         raise ValueError(f'--picture draws the scales of a quantized file, and {path} is in {found["kind"]}')
     if a.layers and not a.picture:
@@ -302,21 +312,25 @@ def _engine_and_device(a): # both as `load` takes them
 def run_sample(a) -> int:
     "`tqdit sample`: pictures of a model, or its numbers."
     start, (engine, device) = time.time(), _engine_and_device(a)
-    model = load(a.path, engine, a.heads, device=device)
+    model = load(a.path, engine, a.heads, device=device, kind=a.kind)
+    if not isinstance(model, TimedModel):
+        _say_doubts(a.path, a.kind)
     facts = facts_of(model)
     decode = _decoder(a, facts, device)
     out = _place(a, decode is not None or facts.shape[0] in (1, 3))
     classes = range(min(facts.classes, 10)) if a.classes is None else a.classes
     labels = [c for c in classes for _ in range(a.images)]
     guidance = judge_draw.usable_guidance(model, 1.5) if a.guidance is None else a.guidance
-    x = sample(model, labels, a.steps, a.sampler, guidance, a.seed, batch_size=a.batch)
+    x = sample(model, labels, a.steps, a.sampler, guidance, a.seed, batch_size=a.batch, spacing=a.spacing,
+               variance=a.variance)
     x = x if decode is None else decode(x)
     if not x.isfinite().all():
         raise ValueError(f'{a.path} made NaN or infinite numbers; nothing was written')
     about = dict(model=str(a.path), engine=a.engine, classes=' '.join(map(str, classes)), images=str(a.images),
-                 steps=str(a.steps), sampler=a.sampler, guidance=str(guidance), seed=str(a.seed))
+                 steps=str(a.steps), sampler=a.sampler, spacing=a.spacing, guidance=str(guidance), seed=str(a.seed))
     _write_samples(out, x, labels, a.images, a.separate, about)
-    how = f'{a.sampler}, {a.steps} steps, guidance {guidance:g}, seed {a.seed}'
+    spacing = '' if a.spacing == 'even' else f' spaced as {a.spacing}'
+    how = f'{a.sampler}, {a.steps} steps{spacing}, guidance {guidance:g}, seed {a.seed}'
     print(f'{out}: {len(x)} samples of {" × ".join(map(str, x.shape[1:]))}; {how}; {time.time() - start:.1f} s')
     return 0
 
@@ -342,6 +356,7 @@ def _add_model(p):
     p.add_argument('--checkpoint', default='tqdit-cifar10',
                    help='a DiT: official .pt, .safetensors, or a folder of diffusers')
     p.add_argument('--heads', type=int, help='its number of heads, where the width is none of the official ones')
+    p.add_argument('--kind', choices=('dit', 'sit'), help='what it is, where its file does not say; by default a DiT')
     p.add_argument('--method', default='tqdit', help='one of those that `tqdit methods` lists')
     p.add_argument('--guidance', type=float, default=1.5, help='guidance scale; a model without a null class has none')
 
@@ -375,6 +390,8 @@ def _add_quantize(p):
 def _add_inspect(p):
     p.add_argument('path', metavar='PATH', help='a checkpoint, a quantized file, or tqdit-cifar10, the shipped model')
     p.add_argument('--heads', type=int, help='number of heads, where the width is none of the official ones')
+    p.add_argument('--kind', choices=('dit', 'sit'),
+                   help='of a checkpoint: what it is, where its file does not say; by default a DiT')
     p.add_argument('--bits', nargs='+', type=_width, default=['W8A8', 'W6A6', 'W4A8'], metavar='WkAk',
                    help='of a checkpoint: widths to foretell the files of')
     p.add_argument('--groups', type=int, default=10, help='of a checkpoint: time groups of these files')
@@ -392,6 +409,8 @@ def _add_sample(p):
     p.add_argument('path', metavar='PATH', nargs='?', default='tqdit-cifar10',
                    help='a checkpoint, a quantized file, or tqdit-cifar10, the shipped model')
     p.add_argument('--heads', type=int, help='of a checkpoint: number of heads, where the width is not official')
+    p.add_argument('--kind', choices=('dit', 'sit'),
+                   help='of a checkpoint: what it is, where its file does not say; by default a DiT')
     p.add_argument('--engine', default='simulation', metavar='ENGINE',
                    help='of a quantized file: compute with integers, on auto, the fastest, or one of `tqdit engines`')
     p.add_argument('--vae', metavar='FOLDER', help="folder or Hub id of diffusers' AutoencoderKL: latents to pictures")
@@ -399,6 +418,10 @@ def _add_sample(p):
     p.add_argument('--images', type=int, default=1, help='how many of each class')
     p.add_argument('--steps', type=int, default=50, help='sampling steps')
     p.add_argument('--sampler', choices=('ddim', 'ddpm'), default='ddim', help='ddim has no noise of its own')
+    p.add_argument('--spacing', choices=SPACINGS, default='even',
+                   help="which timesteps are visited; official and ddim are those of facebookresearch/DiT")
+    p.add_argument('--variance', choices=('small', 'large'), default='small',
+                   help='of ddpm, where the network has not learned it; official is large')
     p.add_argument('--guidance', type=float, help='guidance scale; by default 1.5, and 1 without a null class')
     p.add_argument('--seed', type=int, default=0, help='of the noise; the same gives the same images')
     p.add_argument('--out', help='.png for a grid, .safetensors for numbers; by default samples.png, or of latents '
@@ -436,15 +459,17 @@ class Command(argparse.ArgumentParser):
         return self.under[title].add_argument(*names, **how)
 
 # %% ../nbs/18b_cli.ipynb #18bs0011
-_DRAWING = '--classes --images --steps --sampler --guidance --seed --samples'
+_DRAWING = '--classes --images --steps --sampler --spacing --variance --guidance --seed --samples'
 HEADINGS = dict(
-    demo={'the model': '--checkpoint --heads', 'quantization': '--bits --method', 'images': _DRAWING,
+    demo={'the model': '--checkpoint --heads --kind', 'quantization': '--bits --method', 'images': _DRAWING,
           'where': '--out --device'},
-    quantize={'the model': '--checkpoint --heads', 'quantization': '--bits --method --groups --modulation',
+    quantize={'the model': '--checkpoint --heads --kind', 'quantization': '--bits --method --groups --modulation',
               'calibration': '--preset --samples --guidance --seed', 'where': '--out --device --batch --memory'},
-    inspect={'a checkpoint': '--heads --bits --groups --modulation', 'a quantized file': '--all --picture --layers'},
-    sample={'the model': '--heads --engine --vae', 'images': _DRAWING, 'where': '--out --separate --device --batch'},
-    evaluate={'what is measured': '--checkpoint --heads --quantized --images --vae',
+    inspect={'a checkpoint': '--heads --kind --bits --groups --modulation',
+             'a quantized file': '--all --picture --layers'},
+    sample={'the model': '--heads --kind --engine --vae', 'images': _DRAWING,
+            'where': '--out --separate --device --batch'},
+    evaluate={'what is measured': '--checkpoint --heads --kind --quantized --images --vae',
               'images': '--steps --sampler --guidance --seed --samples',
               'measures': '--features --weights --reference --make-reference --metrics --against --pairs',
               'where': '--out --write-images --batch --compile --half --device'},
@@ -463,7 +488,8 @@ EXAMPLES = dict(
     evaluate=['tqdit evaluate --quantized q.safetensors --samples 1000 --against tqdit-cifar10 --out result.json'],
     bench=['tqdit bench --bits W8A8 --batches 1 8 --out bench.json'],
     train=['tqdit train --data cifar10 --out run --steps 2000 --batch 128'],
-    export=['tqdit export q.safetensors --to onnx --out q.onnx'],
+    export=['tqdit export q.safetensors --to onnx --out q.onnx',
+            'tqdit export q.safetensors --to torch --out q.pt2'],
     methods=['tqdit methods'],
     engines=['tqdit engines'])
 

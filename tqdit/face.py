@@ -11,8 +11,8 @@ from torch import nn
 from .core import bits as parse_bits
 from . import methods # noqa: F401 (all enter the register, and their quantizers with them)
 from .methods import registry
-from .models.checkpoint import load_dit, save_dit
-from .models.sit import load_sit
+from .models.checkpoint import save_dit
+from .models.sit import load_floats
 from .quant.collect import Calibration
 from .quant.file import is_quantized_file, load_quantized, save_quantized
 from .quant.fit import fit_calibrated
@@ -27,12 +27,12 @@ def load(source='tqdit-cifar10', # a path, the shipped model's name, or a pipeli
                           # three of four, as the official code does, else all
          device='cpu',
          function:str=None, # of diffusers' layout: 'diffusers' or 'official', what its weights were trained as
-         kind:str='dit' # 'sit' for a file of a SiT, whose names and shapes are those of a DiT
+         kind:str=None # 'dit' or 'sit', whose names and shapes are the same; by default what the file says, else 'dit'
          ) -> nn.Module: # a network, called as model(x, t, y)
     "A model from a file. Raises `FileNotFoundError`, `CheckpointError`, `EngineError`."
     if isinstance(source, (str, os.PathLike)) and is_quantized_file(source):
-        if (guided, heads, function) != (None, None, None):
-            raise ValueError(f'{source} is quantized; heads, guided channels and function stand in the file')
+        if (guided, heads, function, kind) != (None, None, None, None):
+            raise ValueError(f'{source} is quantized; heads, guided channels, kind and function stand in the file')
         if engine is None:
             return load_quantized(source, device)
         from tqdit.integer.convert import load_int8 # not before integers are wanted
@@ -40,11 +40,7 @@ def load(source='tqdit-cifar10', # a path, the shipped model's name, or a pipeli
     if engine is not None:
         raise ValueError(f'{source} is in full precision, which engine {engine!r} does not compute; '
                          'quantize and save it first')
-    if kind not in ('dit', 'sit'):
-        raise ValueError(f"kind is 'dit' or 'sit', got {kind!r}")
-    if kind == 'sit':
-        return load_sit(source, heads=heads, guided=guided, device=device)
-    return load_dit(source, heads=heads, guided=guided, device=device, function=function)
+    return load_floats(source, kind, function, heads=heads, guided=guided, device=device)
 
 # %% ../nbs/18_face.ipynb #4fdd4c1f
 def quantize(model:nn.Module, # in full precision; it stays as it is

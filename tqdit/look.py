@@ -8,7 +8,6 @@ __all__ = ['Unread', 'source_path', 'open_unread', 'family', 'part_rows', 'safet
            'scales_over_time', 'look_at_quantized', 'look_at', 'look_text', 'chosen_layers', 'draw_scales']
 
 # %% ../nbs/18c_inspect.ipynb #18ci0007
-import argparse
 import json
 import math
 import re
@@ -22,7 +21,8 @@ from .core import atomic_path, text_table, user_path
 from .methods.registry import weight_form
 from .models.anatomy import anatomy_of, facts_of
 from .models.checkpoint import as_floats, build_dit, check_parameters, doubts, doubts_of_run
-from .models.checkpoint import read_tensors, shipped, weights_in
+from .models.checkpoint import map_tensors, shipped, weights_in
+from .models.sit import build_sit, doubt_of_kind, told_kind
 from .quant.file import file_header, is_quantized_file, open_quantized, stored
 from .quant.policy import Policy
 from .quant.quantized import Quantized, empty
@@ -60,15 +60,6 @@ class Unread:
         return {n for n, v in values.items() if torch.equal(self.tensors[n].float().cpu(), v.cpu())}
 
 # %% ../nbs/18c_inspect.ipynb #18ci0012
-def _mapped(path): # -> what a file holds, its tensors mapped rather than read; its metadata
-    if path.suffix != '.safetensors' and path.is_file():
-        try:
-            with torch.serialization.safe_globals([argparse.Namespace]):
-                return torch.load(path, map_location='cpu', weights_only=True, mmap=True), {}
-        except Exception:
-            pass # of an older format, or damaged: the reader of chapter 2 reads it, or says what is wrong
-    return read_tensors(path) # which maps safetensors
-
 def _layout(held, meta, path): # in words
     if 'config' in meta:
         return 'safetensors with a configuration'
@@ -82,19 +73,22 @@ def source_path(source # a path, or the shipped model's name
     return shipped(f'{source}.safetensors') if source == 'tqdit-cifar10' else user_path(source)
 
 def open_unread(source='tqdit-cifar10', # path of a checkpoint in full precision, or the shipped model's name
-                heads:int=None # number of attention heads, for sizes that are not official
+                heads:int=None, # number of attention heads, for sizes that are not official
+                kind:str=None # 'dit' or 'sit'; by default what the file says, else 'dit'
                ) -> Unread:
     "Look at a checkpoint without reading its weights. Raises `FileNotFoundError` or `CheckpointError`, as `load_dit`."
     path = source_path(source)
-    held, meta = _mapped(path)
+    held, meta = map_tensors(path)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter('always')
         sd = weights_in(path, held, ema=True)
-    net = build_dit(path, sd, meta, heads, None)
+    flow = (kind or told_kind(path)) == 'sit'
+    net = build_sit(path, sd, meta, held, heads, None) if flow else build_dit(path, sd, meta, heads, None)
     check_parameters(path, net, sd)
     sd = {k: sd[k] for k in net.state_dict()}
     as_floats(path, {k: v.new_empty(0) if v.layout == torch.strided else v for k, v in sd.items()}) # are they floats?
-    unknown = [str(w.message).removeprefix(f'{path}: ') for w in told] + doubts_of_run(held)
+    unknown = [str(w.message).removeprefix(f'{path}: ') for w in told]
+    unknown += doubt_of_kind(path, kind) + ([] if flow else doubts_of_run(held))
     unknown += [] if 'config' in meta else doubts(net.cfg, heads)
     return Unread(net, sd, _layout(held, meta, path), unknown)
 
@@ -275,11 +269,12 @@ def look_at_checkpoint(source='tqdit-cifar10', # path of a checkpoint in full pr
                        bits=('W8A8', 'W6A6', 'W4A8'), # widths to foretell the files of
                        heads:int=None, # number of attention heads, for sizes that are not official
                        groups:int=10, # time groups
-                       modulation=(None, 8) # bits of the modulations to foretell the files of
+                       modulation=(None, 8), # bits of the modulations to foretell the files of
+                       kind:str=None # 'dit' or 'sit'; by default what the file says, else 'dit'
                       ) -> dict: # for JSON
     "What a checkpoint is, and what would become of it. Raises `FileNotFoundError`, `CheckpointError`, `ValueError`."
     policies = [Policy.parse(b, groups=groups, modulation=m) for b in bits for m in modulation]
-    u = open_unread(source, heads)
+    u = open_unread(source, heads, kind)
     held = sorted({str(v.dtype).removeprefix('torch.') for v in u.tensors.values()})
     return dict(file=str(source_path(source)), bytes=source_path(source).stat().st_size, kind='full precision',
                 layout=u.layout, architecture=u.anatomy.name, config=u.anatomy.config(u.net),

@@ -790,22 +790,23 @@ def operators_used(path # an .onnx
     return dict(Counter(n.op_type for n in made.graph.node).most_common())
 
 # %% ../../nbs/15k_onnx.ipynb #ox83
-FORMS = dict(onnx=('.onnx', export_onnx)) # name -> suffix, and what writes it
+FORMS = dict(onnx=('.onnx', export_onnx, 'onnx')) # name -> suffix, what writes it, the package it needs
 
 def add_export_arguments(p):
     "Arguments of `tqdit export`."
     p.add_argument('quantized', metavar='FILE', help='a file written by `tqdit quantize`')
-    p.add_argument('--to', choices=[*FORMS], default='onnx', help='an ONNX graph of integers')
-    p.add_argument('--out', required=True, help='the .onnx to write')
+    p.add_argument('--to', choices=[*FORMS], default='onnx',
+                   help='onnx: a graph of integers; torch: the simulation, as torch.export has it')
+    p.add_argument('--out', required=True, help='the .onnx or .pt2 to write')
 
 def run_export(a) -> int:
     "`tqdit export`: write a quantized model as a file that runs without this package."
-    suffix, export = FORMS[a.to]
+    suffix, export, package = FORMS[a.to]
     out = user_path(a.out)
     if out.suffix != suffix:
         raise ValueError(f'--out {out}: name the file {suffix}, or choose another form by --to')
     check_output(out, a.quantized)
-    needed_package('onnx')
+    needed_package(package)
     q = load_quantized(a.quantized)
     export(q, out)
     print(f'{out}: {q.method} {q.policy.name}, {out.stat().st_size/1e6:.1f} MB, {q.clock.groups.G} groups of '

@@ -28,7 +28,8 @@ from .features import CLASSIFIER, INCEPTION, Features
 from .metrics import METRICS, check_metrics, compare_pairs, measure, possible
 from .tally import Reference, Tally
 from ..models.anatomy import anatomy_of, facts_of
-from ..models.checkpoint import CheckpointError, load_dit
+from ..models.checkpoint import CheckpointError
+from ..models.sit import load_floats
 from ..quant.file import load_quantized
 from ..quant.uniform import Quantizer
 
@@ -370,6 +371,7 @@ def add_arguments(p):
     "Arguments of `tqdit evaluate`."
     p.add_argument('--checkpoint', default='tqdit-cifar10', help='full-precision DiT')
     p.add_argument('--heads', type=int, help='its number of heads, where the width is none of the official ones')
+    p.add_argument('--kind', choices=('dit', 'sit'), help='what it is, where its file does not say; by default a DiT')
     p.add_argument('--quantized', help='a file written by `tqdit quantize`, in place of --checkpoint')
     p.add_argument('--images', help='a folder or .npz of images, in place of a model')
     p.add_argument('--out', help='JSON record')
@@ -435,18 +437,19 @@ def load_against(path, model:nn.Module, # the model that is compared
         device='cpu') -> nn.Module:
     "A full-precision model to compare with."
     config = lambda m: anatomy_of(m).config(network_of(m))
-    mine = config(model)
+    mine, kind = config(model), 'sit' if anatomy_of(model).name == 'SiT' else None
     if heads is None and 'num_heads' in mine:
         try:
-            other = load_dit(path, heads=mine['num_heads'], device=device)
+            other = load_floats(path, kind, heads=mine['num_heads'], device=device)
             if config(other) == mine:
                 return other
         except CheckpointError:
             pass                                              # the next line says what is wrong with the file
-    return load_dit(path, heads=heads, device=device)
+    return load_floats(path, kind, heads=heads, device=device)
 
 def _evaluate_model(a, features, device): # results, and what was evaluated
-    net = load_quantized(a.quantized, device) if a.quantized else load_dit(a.checkpoint, heads=a.heads, device=device)
+    net = load_quantized(a.quantized, device) if a.quantized else load_floats(a.checkpoint, a.kind, heads=a.heads,
+                                                                              device=device)
     other = load_against(a.against, net, a.heads, device) if a.against else None
     guidance = usable_guidance(net, a.guidance)
     half = torch.float16 if device.type == 'cuda' else torch.bfloat16

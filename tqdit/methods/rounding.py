@@ -272,7 +272,7 @@ class NoiseCorrection(Correction):
 
     def forward(self, out, step): # (B, C or 2C, H, W), (B,)
         g, C = self.groups.group_of(step), self.mu.shape[-1]
-        def per(v): return v[g].view(len(out), -1, 1, 1)
+        def per(v): return v[g].view(out.shape[0], -1, 1, 1)
         eps, v = (out[:, :C] - per(self.mu))/(1 + per(self.k)), out[:, C:]
         if self.schedule is not None and v.shape[1]:
             v = self.with_room(v, step, per(self.var)/(1 + per(self.k)).square())

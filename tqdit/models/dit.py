@@ -245,8 +245,9 @@ class DiT(nn.Module):
 
     def unpatchify(self, x): # (B, N, p*p*C) -> (B, C, H, W)
         p, n, C = self.cfg.patch_size, self.cfg.side, self.cfg.out_channels
-        x = x.view(len(x), n, n, p, p, C).permute(0, 5, 1, 3, 2, 4) # (B, C, n, p, n, p)
-        return x.reshape(len(x), C, n*p, n*p)
+        B = x.shape[0] # len(x) would be a fixed number in an exported program
+        x = x.view(B, n, n, p, p, C).permute(0, 5, 1, 3, 2, 4) # (B, C, n, p, n, p)
+        return x.reshape(B, C, n*p, n*p)
 
     def forward(self,
             x:Tensor, # noisy images, shape (B, C, H, W)

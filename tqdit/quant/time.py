@@ -136,7 +136,7 @@ class ByTime(Quantizer):
             raise RuntimeError('no time is set; call the whole model, or set the clock')
         if isinstance(g, int):
             return self.row(g)
-        def spread(v): return v.view(len(g), *[1]*(x.ndim - v.ndim), *v.shape[1:]) # (B, …) -> (B, 1, …)
+        def spread(v): return v.view(g.shape[0], *[1]*(x.ndim - v.ndim), *v.shape[1:]) # (B, …) -> (B, 1, …)
         return Row({n: spread(self.table(n)[g]) for n in self.numbers})
 
     def encode(self, x, n): return self.kind.encode(x, n)
