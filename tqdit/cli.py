@@ -24,6 +24,7 @@ from .core import atomic_path, best_device, bits, check_output, image_grid, psnr
 from .core import save_record, text_table, to_uint8, user_path
 from .diffusion import sample
 from .face import load, quantize
+from .hub import fetched
 from .integer import onnx_export
 from .integer.engines import engines, known_engines
 from .judge import draw as judge_draw
@@ -134,7 +135,7 @@ def run_demo(a) -> int:
     if a.steps < 1:
         raise ValueError(f'--steps must be at least 1, got {a.steps}')
     find_method(a.method)
-    model = load_dit(a.checkpoint, heads=a.heads, device=a.device)
+    model = load_dit(fetched(a.checkpoint), heads=a.heads, device=a.device)
     facts = facts_of(model)
     if facts.shape[0] != 3:
         raise ValueError(f'{a.checkpoint}: the demo draws pixels, this DiT makes latents with {facts.shape[0]} '
@@ -169,7 +170,7 @@ def run_quantize(a) -> int:
     if changes and name != 'tqdit':
         raise ValueError(f'--groups and --modulation are for the method tqdit, not {name}')
     what = Policy.parse(a.bits, **changes) if changes else a.bits
-    model, state = load_dit(a.checkpoint, heads=a.heads, device=a.device), out.with_name(out.name + '.state')
+    model, state = load_dit(fetched(a.checkpoint), heads=a.heads, device=a.device), out.with_name(out.name + '.state')
     print(_intent(model, a.checkpoint, what, name, a.groups, samples), file=sys.stderr)
     guidance = a.guidance if facts_of(model).null is not None else 1.
     memory = None if a.memory is None else 1e9*a.memory
@@ -188,6 +189,7 @@ def run_list(a) -> int:
 
 def run_inspect(a) -> int:
     "`tqdit inspect`: what is in a file; of a quantized one, a picture of its scales as well."
+    a.path = fetched(a.path)
     path = source_path(a.path)
     if a.picture:
         check_output(a.picture, path)
