@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent/'tqdit'
 FLOORS = [['core'], ['models'], ['diffusion'], ['quant'], ['methods', 'integer'], ['judge'],
-          ['lab', 'face', 'look', 'cli']]
+          ['lab', 'face', 'look', 'hub', 'pipeline', 'cli']]
 DIT_NAMES = {'blocks', 'adaLN', 'adaLN_modulation', 'fc1', 'fc2', 'qkv', 'x_embedder', 't_embedder', 'y_embedder',
              'final_layer', 'pos_embed'}
 

@@ -5,7 +5,8 @@ __version__ = "0.2.0"
 from importlib import import_module as _import_module
 
 _FACE = dict(load='face', quantize='face', save='face', sample='diffusion', evaluate='judge.draw',
-             engines='integer.engines', Policy='quant.policy')
+             engines='integer.engines', Policy='quant.policy', from_pretrained='pipeline', model_card='hub',
+             push_to_hub='hub')
 __all__ = [*_FACE, 'methods'] # the package tqdit.methods can be called: it lists the methods
 
 

@@ -27,6 +27,7 @@ from .core import atomic_path, best_device, bits, check_output, image_grid, psnr
 from .core import save_record, text_table, to_uint8, user_path
 from .diffusion import SPACINGS, sample
 from .face import load, quantize
+from .hub import fetched
 from .integer import onnx_export, torch_export # noqa: F401 (the second is one more form of `tqdit export`)
 from .integer.engines import engines, known_engines
 from .judge import draw as judge_draw
@@ -136,8 +137,9 @@ def _say_doubts(path, kind): # of a file that does not say what it is
         print(f'{path}: {doubt}', file=sys.stderr)
 
 def _floats(a): # the model of --checkpoint
-    model = load_floats(a.checkpoint, a.kind, heads=a.heads, device=a.device)
-    _say_doubts(a.checkpoint, a.kind)
+    path = fetched(a.checkpoint)
+    model = load_floats(path, a.kind, heads=a.heads, device=a.device)
+    _say_doubts(path, a.kind)
     return model
 
 def run_demo(a) -> int:
@@ -206,6 +208,7 @@ def run_list(a) -> int:
 
 def run_inspect(a) -> int:
     "`tqdit inspect`: what is in a file; of a quantized one, a picture of its scales as well."
+    a.path = fetched(a.path)
     path = source_path(a.path)
     if a.picture:
         check_output(a.picture, path)

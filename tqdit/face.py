@@ -9,9 +9,11 @@ __all__ = ['load', 'quantize', 'save']
 import os
 from torch import nn
 from .core import bits as parse_bits
+from .hub import fetched
 from . import methods # noqa: F401 (all enter the register, and their quantizers with them)
 from .methods import registry
 from .models.checkpoint import save_dit
+from .models.diffusers_layout import AsDiffusers, is_diffusers
 from .models.sit import load_floats
 from .quant.collect import Calibration
 from .quant.file import is_quantized_file, load_quantized, save_quantized
@@ -20,7 +22,19 @@ from .quant.policy import Policy
 from .quant.quantized import Quantized, TimedModel
 
 # %% ../nbs/18_face.ipynb #0fbb3546
-def load(source='tqdit-cifar10', # a path, the shipped model's name, or a pipeline or network of diffusers
+def _of_diffusers(model): # a pipeline or network of theirs, or a pipeline with a guest of ours
+    return is_diffusers(model) or isinstance(getattr(model, 'transformer', None), AsDiffusers)
+
+def _quantized_inside(model): # a pipeline or network of theirs that was quantized in place -> what computes there
+    inner = getattr(getattr(model, 'transformer', model), 'net', None)
+    return inner if isinstance(inner, Quantized) and _of_diffusers(model) else None
+
+def _as_integers(q, engine):
+    from tqdit.integer.convert import to_int8 # not before integers are wanted
+    return to_int8(q, engine)
+
+def load(source='tqdit-cifar10', # a path; a name: of the shipped model, on the Hub (owner/name), of an official file;
+                                 # or a pipeline or network of diffusers
          engine:str=None, # of a quantized file: compute with integers on this engine, or on the fastest, 'auto'
          heads:int=None, # of a full-precision file whose width is none of the official ones
          guided:int=None, # of a full-precision file: how many channels guidance changes, everywhere; by default
@@ -30,6 +44,9 @@ def load(source='tqdit-cifar10', # a path, the shipped model's name, or a pipeli
          kind:str=None # 'dit' or 'sit', whose names and shapes are the same; by default what the file says, else 'dit'
          ) -> nn.Module: # a network, called as model(x, t, y)
     "A model from a file. Raises `FileNotFoundError`, `CheckpointError`, `EngineError`."
+    source = fetched(source)
+    if inside := _quantized_inside(source):
+        return inside if engine is None else _as_integers(inside, engine)
     if isinstance(source, (str, os.PathLike)) and is_quantized_file(source):
         if (guided, heads, function, kind) != (None, None, None, None):
             raise ValueError(f'{source} is quantized; heads, guided channels, kind and function stand in the file')
@@ -43,7 +60,18 @@ def load(source='tqdit-cifar10', # a path, the shipped model's name, or a pipeli
     return load_floats(source, kind, function, heads=heads, guided=guided, device=device)
 
 # %% ../nbs/18_face.ipynb #4fdd4c1f
-def quantize(model:nn.Module, # in full precision; it stays as it is
+def _pipeline(model, engine, function): # the module for what is quantized in place, or None
+    if isinstance(model, (str, os.PathLike)):
+        raise ValueError(f'expected a model, found the path {model}; load it first: tqdit.load, or from_pretrained '
+                         'of diffusers')
+    if _of_diffusers(model):
+        from tqdit import pipeline # not without diffusers
+        return pipeline
+    if (engine, function) != (None, None):
+        raise ValueError(f'{"function" if engine is None else "engine"}= is for a pipeline or network of diffusers, '
+                         'which is quantized in place; convert others with tqdit.load, from a file')
+
+def quantize(model:nn.Module, # in full precision; it stays as it is, but one of diffusers is quantized in place
              bits='W8A8', # 'W6A6' and so on, or a `Policy`, which is for our method
              method:str='tqdit', # one of `tq.methods()`
              samples:int=32, # calibration images in each time group
@@ -53,7 +81,10 @@ def quantize(model:nn.Module, # in full precision; it stays as it is
              memory:float=None, # bytes that the process may hold in all; by default what is free
              resume=None, # file for an interrupted calibration to go on from
              calibration:Calibration=None, # one that was made before; the arguments above are then unused
-             progress:bool=True) -> Quantized:
+             progress:bool=True,
+             engine:str=None, # of a pipeline or network of diffusers: let an engine compute, 'auto' for the fastest
+             function:str=None # of the same: 'official' for what facebook's weights were trained as
+             ) -> Quantized: # or what was passed, if it is of diffusers
     "Quantize a network. Raises `ValueError` for unknown methods and widths, before any work begins."
     name = registry.find_method(method)
     own = isinstance(bits, Policy)
@@ -61,6 +92,9 @@ def quantize(model:nn.Module, # in full precision; it stays as it is
         raise ValueError(f'a Policy is for the method tqdit; for {name} pass a width like W6A6')
     policy = Policy.parse(bits) if own or name == 'tqdit' else None
     width = parse_bits(policy.bits if own else bits)
+    theirs, source = _pipeline(model, engine, function), model
+    if theirs:
+        model = theirs.network_in(source, function, engine)
     if isinstance(model, TimedModel):
         raise ValueError('this model is quantized already; pass the full-precision one')
     if calibration is None:
@@ -71,12 +105,14 @@ def quantize(model:nn.Module, # in full precision; it stays as it is
     if own:
         q = fit_calibrated(calibration, policy, progress)
         q.method = name
-        return q
-    return registry.run_method(name, calibration, width)
+    else:
+        q = registry.run_method(name, calibration, width)
+    return theirs.exchange(source, q, engine) if theirs else q
 
 # %% ../nbs/18_face.ipynb #faf2b449
 def save(model:nn.Module, path):
     "Write a quantized model, or a full-precision one in half precision. Raises `ValueError` for anything else."
+    model = _quantized_inside(model) or model
     if isinstance(model, Quantized):
         return save_quantized(model, path)
     if isinstance(model, TimedModel):

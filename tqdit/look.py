@@ -23,7 +23,7 @@ from .models.anatomy import anatomy_of, facts_of
 from .models.checkpoint import as_floats, build_dit, check_parameters, doubts, doubts_of_run
 from .models.checkpoint import map_tensors, shipped, weights_in
 from .models.sit import build_sit, doubt_of_kind, told_kind
-from .quant.file import file_header, is_quantized_file, open_quantized, stored
+from .quant.file import file_header, is_quantized_file, open_quantized, quantized_path, stored
 from .quant.policy import Policy
 from .quant.quantized import Quantized, empty
 from .quant.regions import GELUMRQ, SoftmaxMRQ
@@ -368,10 +368,10 @@ def scales_over_time(q:Quantized, name:str # of a quantized layer
     return out
 
 # %% ../nbs/18c_inspect.ipynb #18ci0044
-def look_at_quantized(path # written by `save_quantized`
+def look_at_quantized(path # written by `save_quantized`, or a folder of diffusers with such weights
                      ) -> dict: # for JSON
     "What a quantized file holds. Raises `FileNotFoundError` or `CheckpointError`."
-    path = user_path(path)
+    path = quantized_path(path)
     with open_quantized(path) as (q, _):
         with open(path, 'rb', buffering=0) as file:
             tensors = stored(file)
