@@ -559,7 +559,7 @@ def check_options(a):
             raise ValueError(f'--{name.replace("_", "-")} is empty')
         if name in LEAST and isinstance(v, int) and v < LEAST[name]:
             raise ValueError(f'--{name} must be at least {LEAST[name]}, got {v}')
-        if isinstance(v, float) and not math.isfinite(v):
+        if isinstance(v, float) and (math.isnan(v) or name == 'guidance' and math.isinf(v)):
             raise ValueError(f'--{name} must be a finite number, got {v}')
 
 def one_line(text) -> str:

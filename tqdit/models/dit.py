@@ -9,7 +9,7 @@ __all__ = ['DIT_SIZES', 'TQDIT_CIFAR10', 'DIT', 'PatchEmbed', 'sincos_pos_embed'
 
 # %% ../../nbs/01_dit.ipynb #9b557cb3
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields as fields_of, replace
 from numbers import Integral, Real
 import torch
 import torch.nn.functional as F
@@ -202,7 +202,7 @@ class DiTConfig:
     mlp_eps:float=1e-6 # epsilon of the norm before each MLP; 1e-5 in diffusers
 
     def __post_init__(self):
-        for f in fields(self):
+        for f in fields_of(self):
             v, kind = getattr(self, f.name), dict(int=Integral, float=Real, bool=bool)[f.type.__name__]
             known = isinstance(v, kind) and isinstance(v, bool) == (kind is bool)
             least = int(f.name in ('input_size', 'patch_size', 'in_channels', 'hidden_size', 'num_heads'))

@@ -7,8 +7,10 @@ __all__ = ['rebin', 'layer_moments', 'moments', 'fit_factor', 'fit_bias', 'input
            'Finished', 'fit', 'fit_calibrated', 'fitted_folder']
 
 # %% ../../nbs/12c_fit.ipynb #12d00a07
+import ctypes
 import hashlib
 import json
+import os
 import warnings
 from pathlib import Path
 import numpy as np
@@ -225,6 +227,12 @@ def release(
     owners = [part.name, *(f'{part.name}.{i}' for i in range(len(part.roles)))]
     for name in [k for k in S.tables if k.rpartition('/')[0] in owners]:
         del S.tables[name]
+    _trim()
+
+def _trim(): # what malloc holds free goes back to the system, where it can be told so (glibc)
+    trim = getattr(ctypes.CDLL(None), 'malloc_trim', None) if os.name == 'posix' else None
+    if trim is not None:
+        trim(0)
 
 # %% ../../nbs/12c_fit.ipynb #12d00b03
 def fit_digest(model, S, policy) -> str: # names a model, the tables and what is wanted
