@@ -20,7 +20,7 @@ from torch import nn
 from .core import atomic_path, text_table, user_path
 from .methods.registry import weight_form
 from .models.anatomy import anatomy_of, facts_of
-from .models.checkpoint import as_floats, build_dit, check_parameters, doubts, doubts_of_run
+from .models.checkpoint import as_floats, build_dit, check_parameters, doubts, doubts_of_run, load_dit
 from .models.checkpoint import map_tensors, shipped, weights_in
 from .models.sit import build_sit, doubt_of_kind, told_kind
 from .quant.file import file_header, is_quantized_file, open_quantized, quantized_path, stored
@@ -72,12 +72,24 @@ def source_path(source # a path, or the shipped model's name
     "Where a model lies."
     return shipped(f'{source}.safetensors') if source == 'tqdit-cifar10' else user_path(source)
 
+def _of_diffusers(folder, heads): # their names are not ours, so the weights are read
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter('always')
+        u = Unread.of(load_dit(folder, heads=heads))
+    unknown = [str(w.message).removeprefix(f'{folder}: ') for w in told]
+    return Unread(u.net, u.tensors, 'a folder of diffusers', unknown)
+
+def _bytes_of(path): # of a file, or of all files in a folder
+    return sum(f.stat().st_size for f in path.rglob('*') if f.is_file()) if path.is_dir() else path.stat().st_size
+
 def open_unread(source='tqdit-cifar10', # path of a checkpoint in full precision, or the shipped model's name
                 heads:int=None, # number of attention heads, for sizes that are not official
                 kind:str=None # 'dit' or 'sit'; by default what the file says, else 'dit'
                ) -> Unread:
-    "Look at a checkpoint without reading its weights. Raises `FileNotFoundError` or `CheckpointError`, as `load_dit`."
+    "Look at a checkpoint, of a file without reading its weights. Raises what `load_dit` does."
     path = source_path(source)
+    if path.is_dir():
+        return _of_diffusers(path, heads)
     held, meta = map_tensors(path)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter('always')
@@ -276,7 +288,7 @@ def look_at_checkpoint(source='tqdit-cifar10', # path of a checkpoint in full pr
     policies = [Policy.parse(b, groups=groups, modulation=m) for b in bits for m in modulation]
     u = open_unread(source, heads, kind)
     held = sorted({str(v.dtype).removeprefix('torch.') for v in u.tensors.values()})
-    return dict(file=str(source_path(source)), bytes=source_path(source).stat().st_size, kind='full precision',
+    return dict(file=str(source_path(source)), bytes=_bytes_of(source_path(source)), kind='full precision',
                 layout=u.layout, architecture=u.anatomy.name, config=u.anatomy.config(u.net),
                 facts=_facts(u.net), depth=len(u.anatomy.blocks(u.net)), numbers=u.count, types=held,
                 parts=part_rows(u, policies[0]), policy=_plain(asdict(policies[0])),
