@@ -145,6 +145,8 @@ def told_kind(source # as `load_dit` and `load_sit` take it
         return 'dit'
     try:
         held, meta = map_tensors(source)
+        if not isinstance(held, dict):
+            return None
         told = json.loads(meta['config']) if 'config' in meta else vars(held['args'])
     except (CheckpointError, OSError, ValueError, KeyError, TypeError, IndexError):
         return None # bare tensors; or nothing that can be read, of which the reader will complain
