@@ -55,10 +55,14 @@ class QuantizedDiT(DiTTransformer2DModel):
     @property
     def engine(self): # name of the engine that computes, or None
         return getattr(getattr(self.guest.net, 'engine', None), 'name', None)
+
     @property
-    def dtype(self): return self.outside
+    def dtype(self):
+        return self.outside
+
     @property
-    def device(self): return device_of(self.net)
+    def device(self):
+        return device_of(self.net)
 
     def _apply(self, fn, recurse=True): # behind .to(), .half() and their like
         like = fn(torch.zeros(1, dtype=self.outside, device=self.device))
@@ -69,10 +73,17 @@ class QuantizedDiT(DiTTransformer2DModel):
         self.net.to(like.device)
         return self
 
-    def to(self, *args, **kwargs): return nn.Module.to(self, *args, **kwargs) # diffusers' refuses another dtype
-    def half(self): return nn.Module.half(self)
-    def float(self): return nn.Module.float(self)
-    def __reduce_ex__(self, protocol): return _revived, (self.__dict__,)
+    def to(self, *args, **kwargs): # diffusers' refuses another dtype
+        return nn.Module.to(self, *args, **kwargs)
+
+    def half(self):
+        return nn.Module.half(self)
+
+    def float(self):
+        return nn.Module.float(self)
+
+    def __reduce_ex__(self, protocol):
+        return _revived, (self.__dict__,)
 
 QuantizedDiT.__name__, QuantizedDiT.__module__ = DiTTransformer2DModel.__name__, DiTTransformer2DModel.__module__
 
@@ -92,9 +103,14 @@ class TQDiTConfig(QuantizationConfigMixin):
         self.bits, self.method, self.groups, self.version = bits, method, groups, version
 
     @classmethod
-    def of(cls, q:Quantized): return cls(q.policy.name, q.method, q.clock.groups.G, VERSION)
-    def to_diff_dict(self): return self.to_dict()
-    def to_dict(self): return {**self.__dict__, 'quant_method': self.quant_method.value}
+    def of(cls, q:Quantized):
+        return cls(q.policy.name, q.method, q.clock.groups.G, VERSION)
+
+    def to_diff_dict(self):
+        return self.to_dict()
+
+    def to_dict(self):
+        return {**self.__dict__, 'quant_method': self.quant_method.value}
 
 class TQDiTQuantizer(DiffusersQuantizer):
     "Lets `from_pretrained` of diffusers read weights of ours. Entered into its tables by importing this module."
@@ -112,24 +128,35 @@ class TQDiTQuantizer(DiffusersQuantizer):
     def update_torch_dtype(self, torch_dtype):
         self.dtype = torch_dtype or torch.float32
         return torch_dtype
+
     def update_device_map(self, device_map): # a network that is small once: it goes to one device, or stays
         self.place = device_map.get('', 'cpu') if isinstance(device_map, dict) else 'cpu'
+
     def maybe_update_loaded_keys(self, loaded_keys, checkpoint_files):
         [self.file] = checkpoint_files
         return []
-    def maybe_update_state_dict(self, state_dict): return {}
-    def update_missing_keys(self, model, missing_keys, prefix): return []
+
+    def maybe_update_state_dict(self, state_dict):
+        return {}
+
+    def update_missing_keys(self, model, missing_keys, prefix):
+        return []
 
     def _process_model_before_weight_loading(self, model, **kwargs):
         q = load_quantized(self.file, self.place)
         check_same(self.file, dict(model.config), q)
         become(model, q, self.dtype)
-    def _process_model_after_weight_loading(self, model, **kwargs): return model
+
+    def _process_model_after_weight_loading(self, model, **kwargs):
+        return model
 
     @property
-    def is_serializable(self): return True
+    def is_serializable(self):
+        return True
+
     @property
-    def is_trainable(self): return False
+    def is_trainable(self):
+        return False
 
 def register_with_diffusers():
     "Enter our quantizer into diffusers' tables."
