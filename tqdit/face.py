@@ -85,7 +85,7 @@ def quantize(model:nn.Module, # in full precision; it stays as it is, but one of
              engine:str=None, # of a pipeline or network of diffusers: let an engine compute, 'auto' for the fastest
              function:str=None # of the same: 'official' for what facebook's weights were trained as
              ) -> Quantized: # or what was passed, if it is of diffusers
-    "Quantize a network. Raises `ValueError` for unknown methods and widths, before any work begins."
+    "Quantize a network. Raises `ValueError` for what is unknown, or made for another network, before any work begins."
     name = registry.find_method(method)
     own = isinstance(bits, Policy)
     if own and name != 'tqdit':
@@ -102,6 +102,8 @@ def quantize(model:nn.Module, # in full precision; it stays as it is, but one of
         groups *= -(-10//groups) # at least ten steps of every walk are seen; fit merges their groups
         calibration = Calibration(model, samples, groups, guidance, seed, resume, progress, batch_size, memory,
                                   once=True)
+    if calibration.model is not model:
+        raise ValueError('this calibration was made for another network; make one for this, or leave it out')
     if own:
         q = fit_calibrated(calibration, policy, progress)
         q.method = name

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from ..core import atomic_path, device_of, user_path
 from ..models.anatomy import Part
 from ..models.checkpoint import CheckpointError, read_tensors
-from .collect import Calibration, Statistics, _digest, weighted_moments
+from .collect import Calibration, Statistics, calibration_digest, weighted_moments
 from .histogram import BINS, bin_centres, bin_of
 from .modulation import modulation_step
 from .policy import Policy
@@ -238,7 +238,7 @@ def _trim(): # what malloc holds free goes back to the system, where it can be t
 def fit_digest(model, S, policy) -> str: # names a model, the tables and what is wanted
     info = S.info.get('digest')
     sources = S.tables.values() if info is None else [info, S.info['done']]
-    return _digest(model, repr(policy), *sources)
+    return calibration_digest(model, repr(policy), *sources)
 
 def _checksum(tensors:dict, *texts:str) -> str:
     h = hashlib.sha256(repr(texts).encode())
@@ -375,7 +375,7 @@ def fit_calibrated(
         progress:bool=None # show a bar; None: as the calibration does
         ) -> Quantized:
     "Fit on a calibration's tables; where they serve one model only, they are let go, and an interrupted fit goes on."
-    S, once = calibration.statistics, getattr(calibration, 'once', False)
+    S, once = calibration.statistics, calibration.once
     resume = fitted_folder(calibration.resume) if once and calibration.resume else None
     if once:
         calibration.parts.pop('statistics') # whoever asks again collects again
