@@ -7,6 +7,7 @@ __all__ = ['load', 'quantize', 'save']
 
 # %% ../nbs/18_face.ipynb #5ad9465d
 import os
+import sys
 from torch import nn
 from .core import bits as parse_bits
 from .hub import fetched
@@ -87,11 +88,10 @@ def quantize(model:nn.Module, # in full precision; it stays as it is, but one of
              ) -> Quantized: # or what was passed, if it is of diffusers
     "Quantize a network. Raises `ValueError` for what is unknown, or made for another network, before any work begins."
     name = registry.find_method(method)
-    own = isinstance(bits, Policy)
-    if own and name != 'tqdit':
+    if isinstance(bits, Policy) and name != 'tqdit':
         raise ValueError(f'a Policy is for the method tqdit; for {name} pass a width like W6A6')
-    policy = Policy.parse(bits) if own or name == 'tqdit' else None
-    width = parse_bits(policy.bits if own else bits)
+    policy = Policy.parse(bits) if name == 'tqdit' else None
+    width = parse_bits(bits if policy is None else policy.bits)
     theirs, source = _pipeline(model, engine, function), model
     if theirs:
         model = theirs.network_in(source, function, engine)
@@ -104,11 +104,13 @@ def quantize(model:nn.Module, # in full precision; it stays as it is, but one of
                                   once=True)
     if calibration.model is not model:
         raise ValueError('this calibration was made for another network; make one for this, or leave it out')
-    if own:
+    if policy is None or policy == Policy(*width):
+        q = registry.run_method(name, calibration, width)
+    else:
+        if not isinstance(bits, Policy) and progress:
+            print(f'{policy.name}: {policy.idea()}; pass a Policy to choose otherwise', file=sys.stderr)
         q = fit_calibrated(calibration, policy, progress)
         q.method = name
-    else:
-        q = registry.run_method(name, calibration, width)
     return theirs.exchange(source, q, engine) if theirs else q
 
 # %% ../nbs/18_face.ipynb #faf2b449

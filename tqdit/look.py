@@ -24,6 +24,7 @@ from .models.checkpoint import as_floats, build_dit, check_parameters, doubts, d
 from .models.checkpoint import map_tensors, shipped, weights_in
 from .models.sit import build_sit, doubt_of_kind, told_kind
 from .quant.file import file_header, is_quantized_file, open_quantized, quantized_path, stored
+from .quant.measured import Measured
 from .quant.policy import Policy
 from .quant.quantized import Quantized, empty
 from .quant.regions import GELUMRQ, SoftmaxMRQ
@@ -165,10 +166,24 @@ def _blank(role, policy): # a quantizer with placeholders for numbers
 
 def _like(*shape, dtype=torch.float32): return torch.empty(shape, dtype=dtype, device='meta')
 
+def _planned_input(q, part, i):
+    role = part.roles[i] if q.policy.mrq else None
+    if q.policy.tokens and role != 'softmax':
+        return Measured(q.policy.a_bits, -2 if i else -1, q.policy.group if part.kind == 'linear' else None)
+    return ByTime([_blank(role, q.policy)]*q.clock.groups.G, q.clock)
+
+def _plan_branch(layer, rank): # as if every layer had the average rank, which weighs the same in all
+    left, right = _like(layer.out_features, rank, dtype=torch.int8), _like(rank, layer.in_features, dtype=torch.int8)
+    layer.set_branch(left, right, _like(layer.out_features, 1), _like(rank, 1), _like(2))
+
 def _plan_layer(q, part, layer, weight): # as `fit_layer` leaves it
-    layer.set_inputs(*(ByTime([_blank(role, q.policy)]*q.clock.groups.G, q.clock) for role in part.roles))
+    layer.set_inputs(*(_planned_input(q, part, i) for i in range(len(part.roles))))
     if weight is not None:
         layer.set_weight(_like(*weight.shape, dtype=torch.int8), _like(len(weight), *[1]*(weight.ndim - 1)))
+    if part.kind == 'linear' and q.policy.group and layer.in_features % q.policy.group == 0:
+        layer.scale = _like(layer.out_features, layer.in_features//q.policy.group, 1)
+    if part.kind == 'linear' and q.policy.rank:
+        _plan_branch(layer, q.policy.rank)
     if part.kind == 'linear' and q.policy.balance and part.steering:
         layer.factor, layer.center = _like(layer.in_features), _like(layer.in_features)
         source = q.net.get_submodule(part.steering.source)
@@ -220,6 +235,9 @@ def planned_tensors(u:Unread, q:Quantized # from `planned`
         if leaf == 'codes' and owner in layers:
             out[name] = 'U8', [-(-v.numel()*layers[owner].w_bits//8)]
             continue
+        if v.dtype == torch.int8: # of a low-rank branch
+            out[name] = 'I8', list(v.shape)
+            continue
         exact = leaf == 'table_z' or leaf.startswith('table_') and q.net.get_submodule(owner).tied
         exact = exact or name in u.tensors and name not in anew and fits_half(u, name)
         out[name] = 'F16' if exact else 'F32', list(v.shape)
@@ -234,8 +252,11 @@ def _planned_report(q): # lines as `fit` writes them
     for name, layer in q.layers().items():
         if getattr(layer, 'factor', None) is not None:
             rows.append(dict(layer=name, what='balance', choice='r^0.5'))
-        rows += [dict(layer=name, what=f'input {i}', choice=type(f.kind).__name__, damage=_DAMAGE)
-                 for i, f in enumerate(layer.inputs)]
+        for i, f in enumerate(layer.inputs):
+            kind = dict(choice='Measured') if f.measured else dict(choice=type(f.kind).__name__, damage=_DAMAGE)
+            rows.append(dict(layer=name, what=f'input {i}', **kind))
+        if getattr(layer, 'left', None) is not None:
+            rows.append(dict(layer=name, what='branch', choice='rank 16'))
         if q.part(name).kind != 'product':
             damage = dict(damage=_DAMAGE) if q.part(name).kind == 'linear' else {}
             rows.append(dict(layer=name, what='weight', choice=q.policy.weights, **damage))
@@ -249,9 +270,9 @@ def tensor_kind(name:str, # of a tensor of a quantized file
     "What a tensor is for. Scales are those of weights and inputs, with zero-points and all factors."
     owner, _, leaf = name.rpartition('.')
     owner = re.sub(r'\.inputs?\.?\d+$', '', owner)
-    if leaf == 'codes':
+    if leaf == 'codes' or owner in layers and leaf in ('left', 'right'):
         return 'codes'
-    return 'floats' if owner not in layers or leaf in ('weight', 'bias', 'b_hat', 'left', 'right') else 'scales'
+    return 'floats' if owner not in layers or leaf in ('weight', 'bias', 'b_hat') else 'scales'
 
 def predicted(u:Unread, policy:Policy) -> dict: # bits, modulation, groups; bytes: codes, scales, floats, header, total
     "What the file of a quantized model will weigh, if `tqdit quantize` makes it by the method tqdit."

@@ -33,11 +33,8 @@ def refused_weight(layer:QuantLinear): # str or None
         return 'its roundings are still being learned'
     if layer.codes is None:
         return 'it has no codes yet'
-    if layer.left is not None:
+    if layer.left is not None and layer.steps is None:
         return 'its low-rank branch is a product of floats'
-    groups = layer.scale.shape[-2] if layer.scale.ndim > layer.codes.ndim else 1 # (out, groups, 1)
-    if groups > 1:
-        return f'its weight has {groups} scales for each output, inside the sum over input channels'
     if layer.zero is not None:
         return 'its weight has zero-points, which bring another sum for each row of the input'
     if not layer.plain:
@@ -75,7 +72,7 @@ def refused(part:Part, # what the anatomy says of the layer
         return 'its input is not quantized'
     if part.kind == 'linear' and (why := refused_weight(layer)):
         return why
-    width = layer.in_features if part.kind == 'linear' else 4
+    width = layer.in_features//layer.pieces if part.kind == 'linear' else 4 # what is summed at once
     x, sums = torch.zeros(2, 3, width), (-1, -2) # the first and the second input
     with clock.at(0):
         found = (refused_input(q, x, summed, engine) for q, summed in zip(layer.inputs, sums))

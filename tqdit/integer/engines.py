@@ -69,8 +69,8 @@ class Packed:
                  scale:Tensor, # one for each output, any shape with `out` elements
                  bias:Tensor=None): # (out,)
         self.engine, self.weight = engine, weight
-        self.scale = scale.detach().flatten().float() # (out,)
-        self.bias = None if bias is None else bias.detach().float()
+        self.scale = scale.detach().flatten().float().contiguous() # (out,)
+        self.bias = None if bias is None else bias.detach().float().contiguous()
         self.in_features = codes.shape[1]
         sums = codes.cpu().numpy().sum(1, dtype=np.int64) # torch would copy all codes first, to eight bytes each
         self.sum = torch.from_numpy(sums).double().to(codes.device) # of each row's codes

@@ -618,6 +618,10 @@ def refused_by_onnx(q:Quantized, name:str, layer:nn.Module, inside:bool): # str 
         return why
     if getattr(layer, 'smooth', None) is not None:
         return 'its input is divided by factors of its own'
+    if getattr(layer, 'left', None) is not None:
+        return 'a low-rank branch stands beside its codes'
+    if getattr(layer, 'pieces', 1) > 1:
+        return f'its weight has scales for {layer.pieces} groups of input channels'
     if len(inputs) and not inside:
         return 'it stands outside the blocks, where only floats are written'
 

@@ -33,7 +33,7 @@ from ..methods.registry import METHODS, find_method, method, overhead, run_metho
 from ..models.anatomy import facts_of
 from ..models.checkpoint import load_dit
 from ..quant.collect import Calibration
-from ..quant.fit import fit
+from ..quant.fit import fit_calibrated
 from ..quant.policy import Policy
 from ..quant.quantized import model_bytes
 
@@ -244,7 +244,7 @@ def vary(changes:str # fields of our policy, e.g. 'clip=1' or 'center=False,corr
     name = f'tqdit, {changes}'
     @method(name, idea=f'ours with {changes}', source='this book')
     def varied(calibration, bits):
-        return fit(calibration.model, calibration.statistics, Policy(*bits, **new), calibration.progress)
+        return fit_calibrated(calibration, Policy(*bits, **new))
     return name
 
 # %% ../../nbs/17_table.ipynb #17a00016

@@ -185,7 +185,10 @@ def weight_bits(layer:QuantLayer) -> int:
     if layer.zero is not None:
         bits += layer.zero.numel()*layer.w_bits
     if layer.left is not None:
-        bits += 16*(layer.left.numel() + layer.right.numel())
+        coded = layer.steps is not None
+        bits += (8 if coded else 16)*(layer.left.numel() + layer.right.numel())
+        if coded:
+            bits += 32*(layer.left_scale.numel() + layer.right_scale.numel() + layer.steps.numel())
     return bits
 
 def weight_count(layer:QuantLayer) -> int:
@@ -229,11 +232,10 @@ def overhead(q:Quantized) -> dict: # bits_per_weight, dynamic_ranges of one imag
     coded = coded_layers(q)
     bits, weights = sum(map(weight_bits, coded)), sum(map(weight_count, coded))
     steering = [m for m in q.modulations().values() if m.codes is not None]
-    bits += sum(m.codes.numel()*m.w_bits + 32*m.scale.numel() for m in steering)
-    weights += sum(m.codes.numel() for m in steering)
+    steers = sum(m.codes.numel()*m.w_bits + 32*m.scale.numel() for m in steering) # bits
     tables = sum(b.numel() for m in q.layers().values() for b in m.inputs.buffers())
     tables += sum(m.smooth.numel() for m in coded if isinstance(m, QuantLinear) and m.smooth is not None)
     if q.correction is not None:
         tables += sum(b.numel() for b in q.correction.buffers())
     return dict(bits_per_weight=round(bits/weights, 3), dynamic_ranges=dynamic_ranges(q),
-                megabytes=round((bits + 32*tables + 16*unquantized(q))/8e6, 2))
+                megabytes=round((bits + steers + 32*tables + 16*unquantized(q))/8e6, 2))

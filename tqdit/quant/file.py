@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from ..core import atomic_path, user_path
 from ..models.anatomy import anatomy_named
 from ..models.checkpoint import CheckpointError, check_config
-from . import regions # noqa: F401 (its quantizers enter the register)
+from . import measured, regions # noqa: F401 (their quantizers enter the register)
 from .modulation import QuantModulation
 from .policy import Policy
 from .quantized import CORRECTIONS, Quantized, description, empty
@@ -293,6 +293,10 @@ def _is_weight(name, layers): # of a quantized layer: codes, or the floats of a 
     owner, _, leaf = name.rpartition('.')
     return owner in layers and leaf in ('codes', 'weight')
 
+def _is_branch(name, layers): # codes of a low-rank branch, small enough to stand in bytes?
+    owner, _, leaf = name.rpartition('.')
+    return owner in layers and leaf in ('left', 'right')
+
 def _check_numbers(name, v):
     if not v.is_floating_point():
         raise ValueError(f'{name} is of {v.dtype}, expected floating-point numbers')
@@ -326,8 +330,9 @@ def _fill(q:Quantized, tensors:dict, layers:dict):
             v = _form(name, v, layers)
         else:
             v = _now(v)
-            _check_numbers(name, v)
-            v = v.float()
+            if not (_is_branch(name, layers) and v.dtype == torch.int8):
+                _check_numbers(name, v)
+                v = v.float()
         _place(q if name.startswith('correction.') else q.net, name, v)
     computed = q.anatomy.computed(q.net)
     for name, v in computed.items():
@@ -398,6 +403,24 @@ def _wrong_weight(m, codes, scale): # str or None
     if scale is None or [*scale.shape] != expected or not groups or wide % groups:
         return f'no scale for each of {out} channels'
 
+def _wrong_branch(m, b): # str or None
+    "What does not fit of a layer's low-rank branch; b are its buffers by name."
+    left, right, coded = b.get('left'), b.get('right'), b.get('steps') is not None
+    if left is None and right is None and not coded:
+        return None
+    if left is None or right is None or left.ndim != 2 or right.ndim != 2:
+        return 'half a low-rank branch'
+    r = left.shape[1]
+    expected = dict(left=(m.out_features, r), right=(r, m.in_features))
+    if coded:
+        expected.update(left_scale=(m.out_features, 1), right_scale=(r, 1), steps=(2,))
+    for n, shape in expected.items():
+        if b.get(n) is None or tuple(b[n].shape) != shape:
+            found = 'nothing' if b.get(n) is None else tuple(b[n].shape)
+            return f'{n} of its low-rank branch: expected {shape}, found {found}'
+    if coded != (left.dtype == torch.int8) or left.dtype != right.dtype:
+        return f'its low-rank branch is of {left.dtype} and {right.dtype}, with steps: {coded}'
+
 def _check_shapes(q:Quantized):
     "Do codes, scales and tables fit their layers? Raises `ValueError`."
     for name, m in {**q.layers(), **q.modulations()}.items():
@@ -405,6 +428,8 @@ def _check_shapes(q:Quantized):
         wrong = None
         if b.get('codes') is not None:
             wrong = _wrong_weight(m, b['codes'], b['scale'])
+        if hasattr(m, 'in_features'):
+            wrong = wrong or _wrong_branch(m, b)
         for n, v in m.named_buffers():
             if n.startswith('inputs') and '.table_' in n and len(v) != q.clock.groups.G:
                 wrong = f'{n} has {len(v)} rows for {q.clock.groups.G} groups'

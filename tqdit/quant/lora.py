@@ -42,9 +42,11 @@ def _branch(layer:QuantLinear, spot, scale):
     if layer.smooth is None:
         layer.smooth = torch.ones(1, layer.in_features, device=device)
     left, right = left.float(), (right*layer.smooth[0].double()).float()
-    both = layer.left is not None
-    layer.left = torch.cat([layer.left, left], 1) if both else left
-    layer.right = torch.cat([layer.right, right]) if both else right
+    if layer.left is not None:
+        old_left, old_right = layer.branch_hat()
+        left, right = torch.cat([old_left, left], 1), torch.cat([old_right, right])
+    layer.left, layer.right = left, right
+    layer.left_scale = layer.right_scale = layer.steps = None # in floats from now on
 
 def attach_lora(q:Quantized, # quantized; it stays as it is
                 source, # folder of an adapter, or its .safetensors file

@@ -47,8 +47,12 @@ def check_fit(layers:dict, program:Program):
             layer = layers[name]
             if not isinstance(layer, kinds):
                 raise Unfit(f'{name}: a {type(layer).__name__} is no step of a program')
-            if op.kind == 'linear' and (layer.ranges or len(layer.packed) > 1):
+            if op.kind == 'linear' and layer.ranges:
                 raise Unfit(f'{name}: its input is divided by factors of its own')
+            if op.kind == 'linear' and layer.pieces > 1:
+                raise Unfit(f'{name}: its weight has scales for {layer.pieces} groups of input channels')
+            if op.kind == 'linear' and layer.branch is not None:
+                raise Unfit(f'{name}: a low-rank branch stands beside its codes')
 
 # %% ../../../nbs/15i_stack.ipynb #st11
 def up64(n): return -(-n//64)*64
