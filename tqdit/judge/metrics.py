@@ -24,6 +24,7 @@ class Metric(NamedTuple):
     compute:Callable # (tally, ref, subset, splits) -> dict of numbers
     least:Callable # (ref, subset, splits) -> how many images it needs
     why:str # what for
+    needs:tuple=() # what it takes from the reference: names of tensors
 
 METRICS = {} # name -> Metric
 
@@ -35,15 +36,15 @@ def _sfd(tally, ref, subset, splits):
     return dict(sfd=frechet_distance(tally.moments('maps'), ref.moments('maps')))
 
 _full_rank = 'a covariance of full rank'
-METRICS['fd'] = Metric(_fd, lambda ref, subset, splits: len(ref.t['mu']) + 1, _full_rank)
-METRICS['sfd'] = Metric(_sfd, lambda ref, subset, splits: len(ref.t['maps_mu']) + 1, _full_rank)
+METRICS['fd'] = Metric(_fd, lambda ref, subset, splits: len(ref.t['mu']) + 1, _full_rank, ('mu',))
+METRICS['sfd'] = Metric(_sfd, lambda ref, subset, splits: len(ref.t['maps_mu']) + 1, _full_rank, ('maps_mu',))
 
 # %% ../../nbs/13c_metrics.ipynb #b13c0014
 def _kd(tally, ref, subset, splits):
     k = kid_features_to_metric(tally.sorted('kept'), ref.t['kept'].float(), kid_subset_size=subset, verbose=False)
     return dict(kd=k['kernel_inception_distance_mean'], kd_std=k['kernel_inception_distance_std'])
 
-METRICS['kd'] = Metric(_kd, lambda ref, subset, splits: subset, 'its subsets')
+METRICS['kd'] = Metric(_kd, lambda ref, subset, splits: subset, 'its subsets', ('kept',))
 
 # %% ../../nbs/13c_metrics.ipynb #b13c0016
 def _score(tally, ref, subset, splits):
@@ -59,13 +60,14 @@ def _prc(tally, ref, subset, splits):
     p = prc_features_to_metric(generated, real, verbose=False, save_cpu_ram=True)
     return dict(precision=p['precision'], recall=p['recall'])
 
-METRICS['prc'] = Metric(_prc, lambda ref, subset, splits: 4, 'the third neighbour')
+METRICS['prc'] = Metric(_prc, lambda ref, subset, splits: 4, 'the third neighbour', ('kept',))
 
 # %% ../../nbs/13c_metrics.ipynb #c022
 def possible(ref:Reference, n:int, # number of images
         subset:int=1000, splits:int=10) -> list: # names of metrics
     "The metrics that n images suffice for."
-    known = [m for m in METRICS if n >= METRICS[m].least(ref, subset, splits)]
+    known = [m for m, metric in METRICS.items() if set(metric.needs) <= set(ref.t)]
+    known = [m for m in known if n >= METRICS[m].least(ref, subset, splits)]
     return [m for m in known if m != 'kd' or len(ref.t['kept']) >= subset]
 
 def check_metrics(metrics, # names
@@ -75,6 +77,9 @@ def check_metrics(metrics, # names
     if unknown := sorted(set(metrics) - set(METRICS)):
         raise ValueError(f'unknown metrics {unknown}; known are {", ".join(METRICS)}')
     for m in metrics:
+        if absent := set(METRICS[m].needs) - set(ref.t):
+            raise ValueError(f"{m} needs a reference with {' and '.join(sorted(absent))}, and this one has only "
+                             f"{', '.join(sorted(ref.t))}; make one of images anew, or leave {m} out of the metrics")
         least = METRICS[m].least(ref, subset, splits)
         if n < least:
             raise ValueError(f'{m} needs at least {least} images, for {METRICS[m].why}; got {n}. '
