@@ -118,6 +118,8 @@ class IntLinear(Integer):
     def weights_of(self, layer): # codes and scales: one, or one for each range of timesteps or group of channels
         if layer.codes.ndim == 3: # (R, out, in)
             return zip(layer.codes, layer.scale)
+        if self.pieces == 1:
+            return [(layer.codes, layer.scale)]
         scales = layer.scale.view(self.out_features, self.pieces).unbind(1) # n of (out,)
         return zip(layer.codes.chunk(self.pieces, 1), scales)
 

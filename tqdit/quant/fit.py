@@ -175,6 +175,17 @@ def _balance(q, part, S, W, report, before): # factor and center, folded into th
     q.fold(part.name, f, center)
     return f, center
 
+# %% ../../nbs/12c_fit.ipynb #12d00r00
+def _searched(q, part, i, S, f, center): # importance (G, b) and centres (b,) of an input's bins, and its quantizers
+    policy, point, role = q.policy, f'{part.name}.{i}', part.roles[i] if q.policy.mrq else None
+    if f is None:
+        h, counts, c, lo, hi = input_tables(S, point, policy.groups)
+    else:
+        h, c, lo, hi = rebin(S, point, f, center, policy.groups)
+        counts = h # balanced channels are chosen by damage in any case
+    decides = h if policy.scales == 'fisher' else counts
+    return h, c, fit_input(decides, c, lo, hi, policy.a_bits, policy.scales, role, policy.clip)[0]
+
 # %% ../../nbs/12c_fit.ipynb #12d00r02
 def check_watched(part, S):
     "Raises `ValueError` for a part whose tables are not there."
@@ -190,16 +201,15 @@ def settle_ranks(q, S, model) -> Beforehand:
         if part.kind != 'linear':
             continue
         check_watched(part, S)
-        W, point = model.get_submodule(name).weight.detach(), f'{name}.0'
+        W, f, center = model.get_submodule(name).weight.detach(), None, None
         if found := _balanced(q, part, S, W, None):
-            balanced[name], (f, m, _) = found, found
-            lo, hi = ((S[f'{point}/channel_{k}'] - m)/f for k in ('lo', 'hi')) # (groups of S, D)
-            lo, hi, W = lo.amin(1), hi.amax(1), W*f
-        else:
-            lo, hi = S.ends(point, S.groups.G)
-        step = (hi - lo).clamp(min=0)/(2**policy.a_bits - 1)
-        noise[name] = (step.square().mean()/12).item() # variance of an error of rounding
-        spectra[name], sizes[name] = spectrum(W, layer_moments(S, name)[1]), sum(W.shape)
+            balanced[name], (f, center, _) = found, found
+        h, c, quantizers = _searched(q, part, 0, S, f, center)
+        W, H, F = W if f is None else W*f, moments(S, name, policy.correct, center), layer_moments(S, name)[1]
+        of_weight = fit_weight(W, H if f is None else H/f[:, None]/f, policy.w_bits, 'search', 6)[2]
+        damage = expected_damage(h, c, quantizers).sum() + (of_weight*F/F.sum()).sum()
+        spectra[name], sizes[name] = spectrum(W, F), sum(W.shape)
+        noise[name] = (damage/spectra[name].sum().clamp(min=1e-30)).item()
     return Beforehand(balanced, share_ranks(spectra, noise, sizes, policy.rank) if spectra else {})
 
 # %% ../../nbs/12c_fit.ipynb #12d00r03
@@ -218,15 +228,9 @@ def _measured(q, part, i, S, static): # a measured quantizer for an input, or No
 
 def _fit_inputs(q, part, layer, S, f, center, report): # a table of quantizers for each input, or one that measures
     policy, found = q.policy, []
-    for i, role in enumerate(part.roles):
+    for i in range(len(part.roles)):
         point = f'{part.name}.{i}'
-        if f is None:
-            h, counts, c, lo, hi = input_tables(S, point, policy.groups)
-        else:
-            h, c, lo, hi = rebin(S, point, f, center, policy.groups)
-            counts = h # balanced channels are chosen by damage in any case
-        decides, role = h if policy.scales == 'fisher' else counts, role if policy.mrq else None
-        quantizers, _ = fit_input(decides, c, lo, hi, policy.a_bits, policy.scales, role, policy.clip)
+        h, c, quantizers = _searched(q, part, i, S, f, center)
         if measured := _measured(q, part, i, S, quantizers):
             report.append(dict(layer=part.name, what=f'input {i}', choice='Measured'))
             found.append(measured.to(h.device))

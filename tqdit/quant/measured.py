@@ -41,7 +41,7 @@ class Measured(Quantizer):
         "Scale and zero-point of everything that is measured in x."
         grouped = self.pieces(x.shape[self.dim]) > 1
         y, dim = (self.split(x), -1) if grouped else (x, self.dim)
-        lo, hi = y.amin(dim, keepdim=True).clamp(max=0), y.amax(dim, keepdim=True).clamp(min=0)
+        lo, hi = y.amin(dim, keepdim=True).float().clamp(max=0), y.amax(dim, keepdim=True).float().clamp(min=0)
         s = ((hi - lo)/(self.hi - self.lo)).clamp(min=1e-12)
         return Row(dict(s=s, z=(self.lo - lo/s).round(), grouped=grouped))
 
