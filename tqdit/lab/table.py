@@ -454,8 +454,8 @@ def _checked(a): # -> names, runs, share
     "All that can be wrong with the arguments. Raises `ValueError`."
     runs, names = [r for s in a.samplers for r in runs_of(s, a.samples, a.seeds)], _names(a)
     asked_rows(names, a.widths)
-    if min(a.batch, a.n, *(r.samples for r in runs), *(r.steps for r in runs)) < 1:
-        raise ValueError('numbers of images, steps and samples must be at least 1')
+    if min(a.batch, a.n - 1, *(r.samples for r in runs), *(r.steps for r in runs)) < 1:
+        raise ValueError('numbers of images and steps must be at least 1, calibration samples at least 2')
     if bool(a.second) != bool(a.second_reference):
         raise ValueError('--second names the features and --second-reference the file to compare with; give both')
     check_output(a.out, [a.checkpoint, a.reference, a.second_reference, a.known])
