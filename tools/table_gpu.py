@@ -121,7 +121,7 @@ class Run:
         a = self.a
         given = ['--known', self.known] if self.known.is_file() else []
         fast = [] if a.plain else ['--compile', '--half', '--tf32']
-        last = max(0, a.limit - a.last - (time.time() - self.began))
+        last = int(max(0, a.limit - a.last - (time.time() - self.began)))
         return [str(c) for c in (
             sys.executable, '-m', 'tqdit.lab.table', '--out', self.records[i - 1], '--share', f'{i}/{self.n}',
             '--second', 'efficientnet-lite0', '--second-reference', a.folder/REFERENCE, '--second-weights',
@@ -146,10 +146,13 @@ class Run:
             self.seen[p] = p.stat().st_mtime_ns
             copied(p, self.a.out/p.name)
         if any(p.suffix == '.json' for p in new):
-            merge([self.known, *self.records], self.a.out/'table.json')
+            merge(self.all_records(), self.a.out/'table.json')
             with tarfile.open(self.a.work/'pictures.tar', 'w') as tar:
                 tar.add(self.a.work/'pictures', 'pictures')
             copied(self.a.work/'pictures.tar', self.a.out/'pictures.tar')
+
+    def all_records(self): # the one that was packed, and those of this and of earlier calls
+        return [self.a.folder/KNOWN, *sorted(self.a.work.glob('[0-9]*.json'))]
 
     def stop(self, *_):
         for p in self.processes:
@@ -157,9 +160,7 @@ class Run:
                 os.killpg(p.pid, signal.SIGKILL) # of this process's own making, with the compilers it started
 
     def go(self):
-        merge([self.a.folder/KNOWN, self.a.work/KNOWN, *self.a.work.glob('[0-9]*.json')], self.a.work/'all.json')
-        if (self.a.work/'all.json').is_file():
-            copied(self.a.work/'all.json', self.known)
+        merge(self.all_records(), self.known)
         self.start()
         try:
             while any(p.poll() is None for p in self.processes) and time.time() - self.began < self.a.limit:
