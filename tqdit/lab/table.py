@@ -276,7 +276,7 @@ def asked_rows(methods, # names or titles; 'Q-DiT@W6A6,W4A4' has widths of its o
         name, _, own = str(m).partition('@')
         asked.append((find_method(name), [bits(w) for w in (own.split(',') if own else widths)]))
     order = dict.fromkeys(w for ws in ([bits(w) for w in widths], *(ws for _, ws in asked)) for w in ws)
-    return [(name, w) for w in order for name, ws in asked if w in ws]
+    return list(dict.fromkeys((name, w) for w in order for name, ws in asked if w in ws))
 
 def _draw_table(table, todo, calibration, seconds, progress): # todo: pairs of a method's name and a width
     "Draw full precision and all that is to do; judge beside it."
