@@ -98,6 +98,7 @@ def other_answers(a, eyes, x): # the reference of some images; those that are le
     print(a.reference, eyes.reference.info, eyes.reference.digest, flush=True)
     few, g = x[order[-1500:]], torch.Generator().manual_seed(1)
     eyes.add('the images of the reference', everything, metrics=['fd'])
+    eyes.rows[0].update(features=eyes.features.digest, reference=eyes.reference.digest) # which the answers rest on
     eyes.add('1500 other training images' if n <= len(x) - 1500 else '1500 of them', eyes.tally(few), metrics=['fd'])
     for sd in (5, 20, 50):
         eyes.add(f'noise of standard deviation {sd}/255 on them', eyes.tally(with_noise(few, sd, g)), metrics=['fd'])

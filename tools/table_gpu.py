@@ -39,8 +39,10 @@ def arguments():
     run_.add_argument('--limit', type=float, default=560, help='end after so many seconds, the records being whole')
     run_.add_argument('--last', type=float, default=60, help='begin no further row in so many seconds before the end')
     run_.add_argument('--plain', action='store_true', help='without --compile --half --tf32')
-    run_.add_argument('rest', nargs=argparse.REMAINDER, help='-- and arguments of tqdit.lab.table')
-    return p.parse_args()
+    own, _, rest = '\0'.join(sys.argv[1:]).partition('\0--\0')
+    a = p.parse_args(own.split('\0'))
+    a.rest = rest.split('\0') if rest else []
+    return a
 
 
 def copied(source, target):
@@ -116,14 +118,14 @@ class Run:
         self.known, self.seen = a.work/KNOWN, {}
 
     def command(self, i): # of process i
-        a, tail = self.a, [r for r in self.a.rest if r != '--']
+        a = self.a
         given = ['--known', self.known] if self.known.is_file() else []
         fast = [] if a.plain else ['--compile', '--half', '--tf32']
-        last = max(0, a.limit - a.last - (time.time() - self.began))
+        last = int(max(0, a.limit - a.last - (time.time() - self.began)))
         return [str(c) for c in (
             sys.executable, '-m', 'tqdit.lab.table', '--out', self.records[i - 1], '--share', f'{i}/{self.n}',
             '--second', 'efficientnet-lite0', '--second-reference', a.folder/REFERENCE, '--second-weights',
-            a.folder/WEIGHTS, '--pictures', a.work/'pictures', '--seconds', last, *given, *fast, *tail)]
+            a.folder/WEIGHTS, '--pictures', a.work/'pictures', '--seconds', last, *given, *fast, *a.rest)]
 
     def start(self):
         "One process for each GPU; each sees its own alone."
@@ -144,10 +146,13 @@ class Run:
             self.seen[p] = p.stat().st_mtime_ns
             copied(p, self.a.out/p.name)
         if any(p.suffix == '.json' for p in new):
-            merge([self.known, *self.records], self.a.out/'table.json')
+            merge(self.all_records(), self.a.out/'table.json')
             with tarfile.open(self.a.work/'pictures.tar', 'w') as tar:
                 tar.add(self.a.work/'pictures', 'pictures')
             copied(self.a.work/'pictures.tar', self.a.out/'pictures.tar')
+
+    def all_records(self): # the one that was packed, and those of this and of earlier calls
+        return [self.a.folder/KNOWN, *sorted(self.a.work.glob('[0-9]*.json'))]
 
     def stop(self, *_):
         for p in self.processes:
@@ -155,9 +160,7 @@ class Run:
                 os.killpg(p.pid, signal.SIGKILL) # of this process's own making, with the compilers it started
 
     def go(self):
-        merge([self.a.folder/KNOWN, self.a.work/KNOWN, *self.a.work.glob('[0-9]*.json')], self.a.work/'all.json')
-        if (self.a.work/'all.json').is_file():
-            copied(self.a.work/'all.json', self.known)
+        merge(self.all_records(), self.known)
         self.start()
         try:
             while any(p.poll() is None for p in self.processes) and time.time() - self.began < self.a.limit:

@@ -24,7 +24,7 @@ from ..core import (NoiseStream, atomic_path, best_device, check_output, device_
                         user_path)
 from ..diffusion import sample
 from ..integer.engines import Packed
-from .features import CLASSIFIER, INCEPTION, Features
+from .features import CLASSIFIER, EFFICIENTNET, INCEPTION, Features
 from .metrics import METRICS, check_metrics, compare_pairs, measure, possible
 from .tally import Reference, Tally
 from ..models.anatomy import anatomy_of, facts_of
@@ -360,7 +360,7 @@ def evaluate(model:nn.Module,
     if tally is None:
         return None
     classes = facts_of(model).classes
-    known = classes == 10 and not features.inception                # the classifier knows CIFAR-10's classes
+    known = classes == 10 and features.name == CLASSIFIER           # it knows CIFAR-10's classes
     out = measure(tally, ref, metrics, torch.arange(samples) % classes if known else None)
     if against is not None:
         out.update(_against(against, tally, pairs, decode, guidance=usable_guidance(against, guidance), **how))
@@ -381,7 +381,7 @@ def add_arguments(p):
     p.add_argument('--guidance', type=float, default=1.5)
     p.add_argument('--seed', type=int, default=0)
     p.add_argument('--batch', type=int, default=500, help='images drawn together')
-    p.add_argument('--features', default=CLASSIFIER, help=f'or {INCEPTION}')
+    p.add_argument('--features', default=CLASSIFIER, help=f'or {INCEPTION}, or {EFFICIENTNET}')
     p.add_argument('--weights', help='file with the weights of the features')
     p.add_argument('--reference', help='by default the training images of CIFAR-10')
     p.add_argument('--make-reference', metavar='FILE', help='write the statistics of --images, instead of measuring')

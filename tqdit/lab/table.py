@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HELD_OUT', 'PICTURES', 'NoiseBank', 'Run', 'runs_of', 'picture_name', 'save_pictures', 'held_out_samples',
-           'noise_moments', 'full_row', 'method_row', 'Judge', 'Table', 'find_row', 'asked_rows', 'run_table',
+           'noise_moments', 'full_row', 'method_row', 'find_row', 'Judge', 'Table', 'asked_rows', 'run_table',
            'merge_records', 'vary', 'presets', 'preset', 'main']
 
 # %% ../../nbs/17_table.ipynb #c005
@@ -130,6 +130,11 @@ def method_row(q, # from `run_method`
                 noise_error=calibration.error(q), **(dict(noise=noise_moments(held_out, q)) if held_out else {}),
                 runs={}, **(dict(searched=options) if options else {}))
 
+def find_row(rows, title, width): # a method's title, bits of weights and activations
+    "The row of a record, or None."
+    key = title, *width
+    return next((r for r in rows if (r['method'], r['w_bits'], r['a_bits']) == key), None)
+
 # %% ../../nbs/17_table.ipynb #17a0000b
 PICTURES = 256 # images of every run that are compared pair by pair
 
@@ -175,10 +180,6 @@ class Table:
     def write(self):
         save_record(self.out, self.rows, seed=0, samples=max(r.samples for r in self.runs), device=self.device,
                     seconds=self.spent + time.time() - self.began)
-
-def find_row(rows, title, width): # or None
-    key = title, *width
-    return next((r for r in rows if (r['method'], r['w_bits'], r['a_bits']) == key), None)
 
 def _same_judges(row, judges): # what the row of full precision says of those who judged
     "Raise `ValueError` where a record was judged by other weights or against other images."
@@ -275,7 +276,7 @@ def asked_rows(methods, # names or titles; 'Q-DiT@W6A6,W4A4' has widths of its o
         name, _, own = str(m).partition('@')
         asked.append((find_method(name), [bits(w) for w in (own.split(',') if own else widths)]))
     order = dict.fromkeys(w for ws in ([bits(w) for w in widths], *(ws for _, ws in asked)) for w in ws)
-    return [(name, w) for w in order for name, ws in asked if w in ws]
+    return list(dict.fromkeys((name, w) for w in order for name, ws in asked if w in ws))
 
 def _draw_table(table, todo, calibration, seconds, progress): # todo: pairs of a method's name and a width
     "Draw full precision and all that is to do; judge beside it."
@@ -386,7 +387,7 @@ def presets() -> dict: # name -> function of two widths and fields, giving a pol
     named = (k for k, v in vars(Policy).items() if isinstance(v, classmethod) and k != 'parse')
     return {k: getattr(Policy, k) for k in named}
 
-def preset(text:str, # a name, with other fields if need be: 'paper', or 'paper:center=True,clip=inf'
+def preset(text:str, # a name, with other fields if need be: 'paper', or 'paper:balance=True,clip=inf'
            known:dict=None # name -> function of two widths and fields; by default `presets()`
            ) -> str: # name of the new row, e.g. 'tqdit paper'
     "Enter a named policy as a row of its own. Raises `ValueError` for an unknown name or field."
@@ -412,7 +413,7 @@ def _arguments():
     p.add_argument('--vary', nargs='+', default=[], metavar='FIELD=VALUE', help='ours with other fields of its Policy, '
                    'e.g. clip=1 center=False,correct=False')
     p.add_argument('--policies', nargs='+', default=[], metavar='NAME', help=f'named policies: {", ".join(presets())}; '
-                   'with other fields as paper:center=True')
+                   'with other fields as paper:balance=True')
     p.add_argument('--widths', nargs='+', default=['W8A8', 'W6A6', 'W4A8', 'W4A4'], metavar='WkAk')
     p.add_argument('--samplers', nargs='+', default=['ddim:50', 'ddpm:100'], help='sampler:steps, or '
                    'sampler:steps:samples:seeds for a run of its own, e.g. ddim:50:2000:0,1,2')
@@ -454,8 +455,8 @@ def _checked(a): # -> names, runs, share
     "All that can be wrong with the arguments. Raises `ValueError`."
     runs, names = [r for s in a.samplers for r in runs_of(s, a.samples, a.seeds)], _names(a)
     asked_rows(names, a.widths)
-    if min(a.batch, a.n, *(r.samples for r in runs), *(r.steps for r in runs)) < 1:
-        raise ValueError('numbers of images, steps and samples must be at least 1')
+    if min(a.batch, a.n - 1, *(r.samples for r in runs), *(r.steps for r in runs)) < 1:
+        raise ValueError('numbers of images and steps must be at least 1, calibration samples at least 2')
     if bool(a.second) != bool(a.second_reference):
         raise ValueError('--second names the features and --second-reference the file to compare with; give both')
     check_output(a.out, [a.checkpoint, a.reference, a.second_reference, a.known])
