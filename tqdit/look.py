@@ -117,6 +117,7 @@ def _becomes(part, policy): # what a policy makes of a part, in a word
         return 'floats' if policy.modulation is None else f'W{policy.modulation}'
     if not policy.covers(part):
         return 'floats'
+    policy = policy.at(part.name)
     a = f'A{policy.a_bits}'
     return {'weight': f'W{policy.w_bits}', 'linear': policy.name, 'product': f'{a} × {a}'}[part.kind]
 
@@ -166,7 +167,7 @@ def _blank(role, policy): # a quantizer with placeholders for numbers
 def _like(*shape, dtype=torch.float32): return torch.empty(shape, dtype=dtype, device='meta')
 
 def _plan_layer(q, part, layer, weight): # as `fit_layer` leaves it
-    layer.set_inputs(*(ByTime([_blank(role, q.policy)]*q.clock.groups.G, q.clock) for role in part.roles))
+    layer.set_inputs(*(ByTime([_blank(role, q.policy.at(part.name))]*q.clock.groups.G, q.clock) for role in part.roles))
     if weight is not None:
         layer.set_weight(_like(*weight.shape, dtype=torch.int8), _like(len(weight), *[1]*(weight.ndim - 1)))
     if part.kind == 'linear' and q.policy.balance and part.steering:
