@@ -24,10 +24,9 @@ SETS = dict(five=dict(spread=5, seed=1_000_000, samples=32), held=dict(spread=5,
             plain=dict(spread=0, seed=1_000_000, samples=32))
 NETWORKS = { # name -> tables, fields of a policy at W6A6
     'even10': ('five', dict(groups=10)), 'searched10': ('five', dict(groups=10, grouping='searched')),
-    'even5': ('five', dict(groups=5)), 'searched5': ('five', dict(groups=5, grouping='searched')),
     'even2': ('five', dict(groups=2)), 'searched2': ('five', dict(groups=2, grouping='searched')),
-    'plain10': ('plain', dict(groups=10))}
-LABELS, STEPS, SEED = torch.arange(8) + 1, 20, 4321
+    'plain10': ('plain', dict(groups=10)), 'searched5': ('five', dict(groups=5, grouping='searched'))}
+LABELS, STEPS, SEED = torch.arange(8) + 1, 10, 4321
 
 
 class Inputs:

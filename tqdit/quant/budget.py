@@ -17,7 +17,7 @@ from .fit import fit_factor, input_tables, moments, rebin
 from .policy import Policy
 from .search import expected_damage, fit_input, fit_weight
 
-# %% ../../nbs/12g_budget.ipynb #12gb0008
+# %% ../../nbs/12g_budget.ipynb #12gb0012
 def spend(
         cost, # of each option, shape (items, options); whole numbers
         damage, # of each option, same shape
@@ -44,7 +44,7 @@ def spend(
         state = before[state]
     return chosen[::-1]
 
-# %% ../../nbs/12g_budget.ipynb #12gb0009
+# %% ../../nbs/12g_budget.ipynb #12gb0016
 WEIGHT_BITS, INPUT_BITS = (3, 4, 5, 6, 7, 8), (4, 5, 6, 7, 8) # widths to choose from
 
 def _with_bits(policy, w=None, a=None): # a policy of other widths everywhere
@@ -95,7 +95,7 @@ def damage_table(model:nn.Module, S:Statistics, policy:Policy=Policy(), **widths
     parts = [p for p in anatomy_of(model).parts(model) if policy.covers(p) and p.roles]
     return [layer_damages(model, S, p, policy, **widths) for p in parts]
 
-# %% ../../nbs/12g_budget.ipynb #12gb0010
+# %% ../../nbs/12g_budget.ipynb #12gb0020
 def _shared_out(rows, kind, size, average): # width of each layer by name
     rows = [r for r in rows if r[size]]
     widths, sizes = [*rows[0][kind]], np.array([r[size] for r in rows])
@@ -107,11 +107,14 @@ def mixed_policy(
         rows:list, # from `damage_table`
         policy:Policy, # whose widths hold where no budget is given
         w_bits:float=None, # bits of a weight, on average; None: as the policy has them
-        a_bits:float=None # bits of a value that enters a layer, on average; None: as the policy has them
+        a_bits:float=None, # bits of a value that enters a layer, on average; None: as the policy has them
+        per:str='values' # what that average counts: 'values' of one evaluation, or 'layers', each alike
         ) -> Policy: # with a line in `widths` for each layer
     "The widths with the least damage within the budget. Raises `ValueError` where the smallest widths exceed it."
+    if per not in ('values', 'layers'):
+        raise ValueError(f"an average counts 'values' or 'layers', got {per!r}")
     w = {} if w_bits is None else _shared_out(rows, 'w', 'weights', w_bits)
-    a = {} if a_bits is None else _shared_out(rows, 'a', 'values', a_bits)
+    a = {} if a_bits is None else _shared_out([{**r, 'layers': 1} for r in rows], 'a', per, a_bits)
     lines = [(re.escape(r['layer']), w.get(r['layer']), a.get(r['layer'])) for r in rows]
     return replace(policy, widths=tuple(line for line in lines if line[1:] != (None, None)))
 

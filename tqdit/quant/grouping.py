@@ -12,7 +12,7 @@ from torch import Tensor
 from .regions import SoftmaxMRQ, softmax_candidates
 from .uniform import code_range, minmax_quantizer
 
-# %% ../../nbs/09b_grouping.ipynb #09bg0008
+# %% ../../nbs/09b_grouping.ipynb #09bg0013
 def segments(
         cost:Tensor, # damage of each fine group with each candidate, shape (F, C)
         choice:Tensor=None # the candidate that each segment has to take, shape (F, F); None: the best
@@ -27,7 +27,7 @@ def segments(
     backwards = torch.ones(F, F, dtype=torch.bool, device=cost.device).tril(-1)
     return torch.stack(rows).masked_fill(backwards, math.inf)
 
-# %% ../../nbs/09b_grouping.ipynb #09bg0009
+# %% ../../nbs/09b_grouping.ipynb #09bg0016
 def best_groups(
         seg:Tensor, # damage of each segment, shape (F, F)
         G:int # groups wanted
@@ -55,7 +55,7 @@ def damage_of(
     last = [*(a - 1 for a in first[1:]), len(seg) - 1]
     return sum(seg[a, b].item() for a, b in zip(first, last))
 
-# %% ../../nbs/09b_grouping.ipynb #09bg0010
+# %% ../../nbs/09b_grouping.ipynb #09bg0020
 def _extremes(lo, hi): # of each segment, (F, F) each; below the diagonal they mean nothing
     F = len(lo)
     return (torch.stack([torch.cat([lo[:a], lo[a:].cummin(0).values]) for a in range(F)]),
@@ -77,7 +77,7 @@ def _chosen(values): # shape (…, F, F) -> the different ones (…, C), and whi
     different, choice = torch.unique(flat, dim=-1, return_inverse=True)
     return different, choice.view(values.shape[-2:])
 
-# %% ../../nbs/09b_grouping.ipynb #09bg0011
+# %% ../../nbs/09b_grouping.ipynb #09bg0021
 FRACTIONS = torch.logspace(math.log10(.05), 0, 20) # of the whole range, where ranges are searched
 
 def _uniform_segments(h, c, lo, hi, bits, never, clip):
@@ -110,7 +110,7 @@ def _softmax_segments(h, c, bits):
     errors = [(SoftmaxMRQ(bits, s).to(c.device)(p) - p).square() for s in softmax_candidates(bits)]
     return segments(_costs(h, torch.stack(errors)))
 
-# %% ../../nbs/09b_grouping.ipynb #09bg0012
+# %% ../../nbs/09b_grouping.ipynb #09bg0022
 def segment_tables(
         h:Tensor, # weights of the bins for each fine group, shape (F, b)
         c:Tensor, # centres of the bins, shape (b,)
