@@ -85,7 +85,7 @@ def calibration_set(
         seed:int=1_000_000, # keep it away from the seeds you evaluate on
         progress:bool=False, # show a bar
         halves:tuple=(0, 1), # which walks: 0 those of DDIM, 1 those of DDPM
-        spread:int=0 # k: every k-th walk has timesteps of its own, and the highest group is spread, too
+        spread:int=0 # k: each sampler's walks go in k parts with timesteps of their own, also in the highest group
         ) -> dict: # x (samples*G, C, H, W), t (samples*G,), y (samples*G,), on the CPU; highest timesteps first
     "Noisy images from the model's own guided walks. Raises `ValueError` for fewer than two samples a group."
     facts, device, rng = facts_of(model), device_of(model), np.random.default_rng(seed)
