@@ -20,8 +20,9 @@ SET = dict(spread=5, seed=1_000_000, samples=32)
 NETWORKS = { # name -> widths of the policy, average bits of a weight and of an input, and what that counts
     'W6A6': (6, 6, None, None, ''), 'W6A6 mixed': (6, 6, 6., 6., 'values'),
     'W6A6 by layers': (6, 6, 6., 6., 'layers'), 'W5A8': (5, 8, None, None, ''),
-    'W5A8 mixed': (5, 8, 5., None, ''), 'W6A8': (6, 8, None, None, ''), 'W8A6': (8, 6, None, None, ''),
-    'W8A6 mixed': (8, 6, None, 6., 'values'), 'W4A8': (4, 8, None, None, ''), 'W4A8 mixed': (4, 8, 4., None, '')}
+    'W5A8 mixed': (5, 8, 5., None, 'values'), 'W6A8': (6, 8, None, None, ''), 'last layer W8A8': (6, 6, None, None, ''),
+    'W7A7': (7, 7, None, None, '')}
+LINES = {'last layer W8A8': ((r'final_layer\.linear', 8, 8),)} # uniform otherwise
 LABELS, STEPS, SEED = torch.arange(8) + 1, 10, 4321
 
 
@@ -32,7 +33,7 @@ def rows_of(model, S, table, networks):
                    progress=False)
     for name in networks:
         w, a, w_bits, a_bits, per = NETWORKS[name]
-        policy = mixed_policy(table, Policy(w, a), w_bits, a_bits, per or 'values')
+        policy = mixed_policy(table, Policy(w, a, widths=LINES.get(name, ())), w_bits, a_bits, per or 'values')
         q = fit(model, S, policy, progress=False)
         net, errors = guided(q, 1.5), []
         for t, x, out in path:

@@ -115,8 +115,13 @@ def mixed_policy(
         raise ValueError(f"an average counts 'values' or 'layers', got {per!r}")
     w = {} if w_bits is None else _shared_out(rows, 'w', 'weights', w_bits)
     a = {} if a_bits is None else _shared_out([{**r, 'layers': 1} for r in rows], 'a', per, a_bits)
-    lines = [(re.escape(r['layer']), w.get(r['layer']), a.get(r['layer'])) for r in rows]
-    return replace(policy, widths=tuple(line for line in lines if line[1:] != (None, None)))
+    if not w and not a:
+        return policy
+    lines = []
+    for name in (r['layer'] for r in rows):
+        usual = policy.at(name)
+        lines.append((re.escape(name), w.get(name, usual.w_bits), a.get(name, usual.a_bits)))
+    return replace(policy, widths=(*lines, *policy.widths))
 
 def average_bits(rows:list, policy:Policy) -> tuple[float, float]:
     "Bits of a weight and of a value that enters a layer, on average."
