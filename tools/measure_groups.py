@@ -14,7 +14,7 @@ from tqdit.diffusion import guided, sample
 from tqdit.models.anatomy import anatomy_of
 from tqdit.models.checkpoint import load_dit
 from tqdit.quant.collect import Calibration
-from tqdit.quant.fit import fit, fit_factor, input_tables, rebin
+from tqdit.quant.fit import fit, fit_factor, input_tables, rebin, share_of_samples
 from tqdit.quant.grouping import best_groups, damage_of, segment_tables
 from tqdit.quant.policy import Policy
 from tqdit.quant.search import expected_damage, fit_input
@@ -48,8 +48,8 @@ class Inputs:
     def segments(self, bits): # name -> (F, F)
         even, found = [a for a, _ in self.S.spans(10)], {}
         for point, role in self.points:
-            tables, clip = self.tables(self.S, point, self.S.groups), Policy(8, bits).clip
-            kinds = segment_tables(*tables, bits, 'fisher', role, clip)
+            (h, *tables), clip = self.tables(self.S, point, self.S.groups), Policy(8, bits).clip
+            kinds = segment_tables(h*share_of_samples(self.S, point), *tables, bits, 'fisher', role, clip)
             found[point] = min(kinds, key=lambda seg: damage_of(seg, even))
         return found
 

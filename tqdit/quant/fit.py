@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['rebin', 'layer_moments', 'moments', 'fit_factor', 'fit_bias', 'input_tables', 'fit_layer', 'release', 'fit_digest',
-           'Finished', 'fine_tables', 'layer_segments', 'searched_groups', 'fit', 'fit_calibrated', 'fitted_folder']
+           'Finished', 'fine_tables', 'share_of_samples', 'layer_segments', 'searched_groups', 'fit', 'fit_calibrated',
+           'fitted_folder']
 
 # %% ../../nbs/12c_fit.ipynb #12d00a07
 import ctypes
@@ -314,13 +315,18 @@ def fine_tables(
     tables = [input_tables(S, f'{part.name}.{i}', S.groups) for i in range(len(part.roles))]
     return [(h, c, lo, hi) for h, _, c, lo, hi in tables]
 
+def share_of_samples(S:Statistics, point:str) -> Tensor: # shape (F, 1)
+    "What evens out that some groups of the tables saw more images than others: their mean number, by that of each."
+    n = S.hist(point, S.groups, False).sum(1, keepdim=True)
+    return n.mean()/n
+
 def layer_segments(model, S, part, policy) -> list: # for each input: damage of each segment of groups, (F, F)
     "Two regions compete with one, by the damage of equal groups."
     policy, found = policy.at(part.name), []
-    even = [a for a, _ in S.spans(policy.groups)]
+    even, share = [a for a, _ in S.spans(policy.groups)], share_of_samples(S, f'{part.name}.0')
     for (h, c, lo, hi), role in zip(fine_tables(model, S, part, policy), part.roles):
         role = role if policy.mrq else None
-        kinds = segment_tables(h, c, lo, hi, policy.a_bits, policy.scales, role, policy.clip)
+        kinds = segment_tables(h*share, c, lo, hi, policy.a_bits, policy.scales, role, policy.clip)
         found.append(min(kinds, key=lambda seg: damage_of(seg, even)))
     return found
 
