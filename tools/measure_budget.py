@@ -18,21 +18,22 @@ from tqdit.quant.policy import Policy
 
 SET = dict(spread=5, seed=1_000_000, samples=32)
 NETWORKS = { # name -> widths of the policy, average bits of a weight and of an input, and what that counts
-    'W6A6': (6, 6, None, None, ''), 'W6A6 mixed': (6, 6, 6., 6., 'values'),
-    'W6A6 by layers': (6, 6, 6., 6., 'layers'), 'W5A8': (5, 8, None, None, ''),
-    'W5A8 mixed': (5, 8, 5., None, 'values'), 'W6A8': (6, 8, None, None, ''), 'last layer W8A8': (6, 6, None, None, ''),
-    'W7A7': (7, 7, None, None, '')}
+    'W6A6': (6, 6, None, None, ''), 'last layer W8A8': (6, 6, None, None, ''),
+    'W5A8 mixed': (5, 8, 5., None, 'values'), 'W6A6 mixed': (6, 6, 6., 6., 'values'),
+    'W6A6 by layers': (6, 6, 6., 6., 'layers'), 'W5A8': (5, 8, None, None, ''), 'W6A8': (6, 8, None, None, ''),
+    'W5A8 by nearest': (5, 8, 5., None, 'values'), 'W7A7': (7, 7, None, None, '')}
 LINES = {'last layer W8A8': ((r'final_layer\.linear', 8, 8),)} # uniform otherwise
 LABELS, STEPS, SEED = torch.arange(8) + 1, 10, 4321
 
 
 @torch.no_grad()
-def rows_of(model, S, table, networks):
+def rows_of(model, S, tables, networks):
     path = []
     exact = sample(model, LABELS, STEPS, seed=SEED, callback=lambda i, t, x, out: path.append((t, x, out[:, :3])),
                    progress=False)
     for name in networks:
         w, a, w_bits, a_bits, per = NETWORKS[name]
+        table = tables['nearest' if 'nearest' in name else 'table']
         policy = mixed_policy(table, Policy(w, a, widths=LINES.get(name, ())), w_bits, a_bits, per or 'values')
         q = fit(model, S, policy, progress=False)
         net, errors = guided(q, 1.5), []
@@ -58,12 +59,15 @@ def main():
     def keep(row):
         rows.append(row)
         kept.write_text(json.dumps(rows))
-        print({k: v for k, v in row.items() if k not in ('t', 'table', 'widths')}, flush=True)
+        print({k: v for k, v in row.items() if k not in ('t', 'table', 'nearest', 'widths')}, flush=True)
     if not rows:
-        keep(dict(table=damage_table(model, S, Policy(6, 6))))
-    table = [{**r, **{k: {int(b): d for b, d in r[k].items()} for k in 'wa'}} for r in rows[0]['table']]
+        made = dict(table=Policy(6, 6), nearest=Policy(6, 6, weights='search'))
+        keep({k: damage_table(model, S, policy) for k, policy in made.items()})
+    def by_number(table): # JSON has widths as strings
+        return [{**r, **{k: {int(b): d for b, d in r[k].items()} for k in 'wa'}} for r in table]
+    tables = {k: by_number(v) for k, v in rows[0].items()}
     done = {row.get('network') for row in rows}
-    for row in rows_of(model, S, table, [n for n in NETWORKS if n not in done]):
+    for row in rows_of(model, S, tables, [n for n in NETWORKS if n not in done]):
         keep(row)
     save_record(a.out, rows, seed=SEED, samples=len(LABELS), seconds=time.time() - start, device='cpu',
                 command=f'python tools/measure_budget.py --work {a.work} --out {a.out}')

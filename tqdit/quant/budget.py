@@ -55,8 +55,7 @@ def weight_damages(W, S, name, policy, f=None, center=None, widths=WEIGHT_BITS) 
     H, F = moments(S, name, policy.correct, center), S[f'{name}/F']
     if f is not None:
         W, H = W*f, H/f[:, None]/f
-    rule = 'minmax' if policy.weights == 'minmax' else 'search'
-    found = [fit_weight(W, H, k, rule, 13)[2] for k in widths]
+    found = [fit_weight(W, H, k, policy.weights, 13)[2] for k in widths]
     return [(e*F/F.sum()).sum().item() if F.any() else 0. for e in found]
 
 def input_damages(tables, policy, role=None, widths=INPUT_BITS) -> list: # importance, counts, centres, extremes
