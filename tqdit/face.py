@@ -100,8 +100,9 @@ def quantize(model:nn.Module, # in full precision; it stays as it is, but one of
     if calibration is None:
         groups = 10 if policy is None else policy.groups
         groups *= -(-10//groups) # at least ten steps of every walk are seen; fit merges their groups
+        spread = 5 if policy is not None and policy.grouping == 'searched' else 0 # among five times as many groups
         calibration = Calibration(model, samples, groups, guidance, seed, resume, progress, batch_size, memory,
-                                  once=True)
+                                  once=True, spread=spread)
     if calibration.model is not model:
         raise ValueError('this calibration was made for another network; make one for this, or leave it out')
     if policy is None or policy == Policy(*width):

@@ -118,6 +118,7 @@ def _becomes(part, policy): # what a policy makes of a part, in a word
         return 'floats' if policy.modulation is None else f'W{policy.modulation}'
     if not policy.covers(part):
         return 'floats'
+    policy = policy.at(part.name)
     a = f'A{policy.a_bits}'
     return {'weight': f'W{policy.w_bits}', 'linear': policy.name, 'product': f'{a} × {a}'}[part.kind]
 
@@ -167,10 +168,11 @@ def _blank(role, policy): # a quantizer with placeholders for numbers
 def _like(*shape, dtype=torch.float32): return torch.empty(shape, dtype=dtype, device='meta')
 
 def _planned_input(q, part, i):
-    role = part.roles[i] if q.policy.mrq else None
-    if q.policy.tokens and role != 'softmax':
-        return Measured(q.policy.a_bits, -2 if i else -1, q.policy.group if part.kind == 'linear' else None)
-    return ByTime([_blank(role, q.policy)]*q.clock.groups.G, q.clock)
+    policy = q.policy.at(part.name)
+    role = part.roles[i] if policy.mrq else None
+    if policy.tokens and role != 'softmax':
+        return Measured(policy.a_bits, -2 if i else -1, policy.group if part.kind == 'linear' else None)
+    return ByTime([_blank(role, policy)]*q.clock.groups.G, q.clock)
 
 def _plan_branch(layer, rank): # as if every layer had the average rank, which weighs the same in all
     left, right = _like(layer.out_features, rank, dtype=torch.int8), _like(rank, layer.in_features, dtype=torch.int8)

@@ -36,15 +36,24 @@ class _Plan(NamedTuple):
     t:np.ndarray # timesteps of a walk, ascending
     keep:Tensor # at which step a walk leaves an image for a group, shape (G, n)
 
-def _plan(half, samples, groups, classes, per, rng):
+def _labels_of(half, samples, classes, rng): # indices of a sampler's walks, and a label for each
     indices = torch.arange(half, samples, 2)
-    labels = torch.from_numpy(rng.permutation(np.arange(len(indices)) + half*(samples//2)) % max(classes, 1))
-    inside = [np.arange(*groups.bounds(g)) for g in range(groups.G)]
-    t = np.concatenate([np.sort(rng.choice(ts, min(per, len(ts)), replace=False)) for ts in inside])
-    t[-1] = groups.train_steps - 1 # a walk begins at pure noise
+    labels = rng.permutation(np.arange(len(indices)) + half*(samples//2)) % max(classes, 1)
+    return indices, torch.from_numpy(labels)
+
+def _steps(inside, per, rng): # of each group: `per` of its timesteps, ascending
+    return [np.sort(rng.choice(ts, min(per, len(ts)), replace=False)) for ts in inside]
+
+def _kept(t, groups, n, rng): # which of the timesteps each of n walks leaves an image at, (G, n)
     group = groups.group_of(torch.from_numpy(t)).numpy()
-    keep = [rng.choice(np.flatnonzero(group == g), len(indices)) for g in range(groups.G)]
-    return _Plan(('ddim', 'ddpm')[half], indices, labels, t, torch.from_numpy(np.stack(keep)))
+    return torch.from_numpy(np.stack([rng.choice(np.flatnonzero(group == g), n) for g in range(groups.G)]))
+
+def _plan(half, samples, groups, classes, per, rng):
+    indices, labels = _labels_of(half, samples, classes, rng)
+    t = np.concatenate(_steps([np.arange(*groups.bounds(g)) for g in range(groups.G)], per, rng))
+    t[-1] = groups.train_steps - 1 # a walk begins at pure noise
+    return _Plan(('ddim', 'ddpm')[half], indices, labels, t, _kept(t, groups, len(indices), rng))
+
 
 # %% ../../nbs/12_collect.ipynb #12c00a05
 def _images_left(model, plan, guidance, seed, device): # yields x, t, y at every step
@@ -75,7 +84,8 @@ def calibration_set(
         per:int=2, # steps a walk takes within each group; one of them is kept
         seed:int=1_000_000, # keep it away from the seeds you evaluate on
         progress:bool=False, # show a bar
-        halves:tuple=(0, 1) # which walks: 0 those of DDIM, 1 those of DDPM
+        halves:tuple=(0, 1), # which walks: 0 those of DDIM, 1 those of DDPM
+        spread:int=0 # k: each sampler's walks go in k parts with timesteps of their own, also in the highest group
         ) -> dict: # x (samples*G, C, H, W), t (samples*G,), y (samples*G,), on the CPU; highest timesteps first
     "Noisy images from the model's own guided walks. Raises `ValueError` for fewer than two samples a group."
     facts, device, rng = facts_of(model), device_of(model), np.random.default_rng(seed)
@@ -83,8 +93,12 @@ def calibration_set(
         raise ValueError(f'samples must be at least 2, one walk for each sampler, got {samples}')
     if groups.train_steps != facts.train_steps:
         raise ValueError(f'the groups are of {groups.train_steps} timesteps, this network has {facts.train_steps}')
-    plans = [_plan(half, samples, groups, facts.classes, per, rng) for half in (0, 1)]
-    plans, left = [plans[half] for half in halves], []
+    def planned(half): # of one sampler
+        if spread:
+            return _spread_plans(half, samples, groups, facts.classes, per, rng, spread)
+        return [_plan(half, samples, groups, facts.classes, per, rng)]
+    both, left = [planned(half) for half in (0, 1)], []
+    plans = [plan for half in halves for plan in both[half]]
     with tqdm(total=sum(len(p.t) for p in plans), desc='calibration set', disable=not progress, leave=False) as bar:
         for plan in plans:
             for images in _images_left(model, plan, guidance, seed, device):
@@ -92,6 +106,22 @@ def calibration_set(
                 bar.update()
     x, t, y = (torch.cat(v) for v in zip(*left))
     return noisiest_first(dict(x=x, t=t, y=y))
+
+# %% ../../nbs/12_collect.ipynb #12c00s08
+def _spread_plans(half, samples, groups, classes, per, rng, spread): # a plan for each part of a sampler's walks
+    indices, labels = _labels_of(half, samples, classes, rng)
+    if not 1 <= spread <= len(indices):
+        raise ValueError(f'spread must lie in 1..{len(indices)}, a walk of each sampler for every part, got {spread}')
+    fine, last, plans = groups.divided(spread), groups.train_steps - 1, []
+    for k, mine in enumerate(np.array_split(np.arange(len(indices)), spread)):
+        stretches = [np.arange(*fine.bounds(g*spread + k)) for g in range(groups.G)]
+        t = np.concatenate(_steps(stretches, per, rng))
+        keep = _kept(t, groups, len(mine), rng)
+        if t[-1] != last:
+            t = np.append(t, last) # a walk begins at pure noise
+        plans.append(_Plan(('ddim', 'ddpm')[half], indices[mine], labels[mine], t, keep))
+    return plans
+
 
 # %% ../../nbs/12_collect.ipynb #794c2705
 class Statistics:
@@ -112,16 +142,42 @@ class Statistics:
         "Append rows."
         self.tables[name] = torch.cat([self.tables[name], v]) if name in self else v
 
-    def hist(self, point, G, weighted=True) -> Tensor: # shape (G, BINS)
-        "A point's histogram, of squared gradients or of counts, its groups merged to G."
-        if self.groups.G % G:
-            raise ValueError(f'these statistics have {self.groups.G} groups, which cannot be merged to {G}')
-        return self[f'{point}/hist'][int(weighted)].view(G, -1, BINS).sum(1)
-    def ends(self, point, G) -> tuple[Tensor, Tensor]: # shape (G,) each
-        "A point's smallest and largest value, its groups merged to G."
-        return self[f'{point}/lo'].view(G, -1).amin(1), self[f'{point}/hi'].view(G, -1).amax(1)
+    def hist(self, point, groups, weighted=True) -> Tensor: # shape (G, BINS)
+        "A point's histogram, of squared gradients or of counts, by the groups wanted, as in `spans`."
+        return self.merged(self[f'{point}/hist'][int(weighted)], groups, torch.sum)
+    def ends(self, point, groups) -> tuple[Tensor, Tensor]: # shape (G,) each
+        "A point's smallest and largest value, by the groups wanted."
+        return tuple(self.merged(self[f'{point}/{k}'], groups, f) for k, f in (('lo', torch.amin), ('hi', torch.amax)))
     @property
     def bytes(self): return sum(v.numel()*v.element_size() for v in self.tables.values())
+
+# %% ../../nbs/12_collect.ipynb #12c00s02
+def _spans(self, groups) -> list: # of pairs: first of its own groups, and first one after it
+    "Which of its own groups make up each of those wanted, a number or `TimeGroups`. Raises `ValueError`."
+    mine = self.groups
+    if not isinstance(groups, TimeGroups):
+        if mine.G % groups:
+            raise ValueError(f'these statistics have {mine.G} groups, which cannot be merged to {groups}')
+        first = [*range(0, mine.G, mine.G//groups)]
+    elif groups.train_steps != mine.train_steps or not {*groups.starts} <= {*mine.starts}:
+        raise ValueError(f'these statistics have {mine.G} groups, of which none begins where one of the '
+                         f'{groups.G} wanted does; collect finer ones')
+    else:
+        first = [mine.starts.index(start) for start in groups.starts]
+    return [*zip(first, [*first[1:], mine.G])]
+
+def _merged(self, v, groups, f) -> Tensor: # (own groups, …) -> (G, …)
+    "Rows of a table merged by `f`: `torch.sum`, `torch.amin` or `torch.amax`."
+    return torch.stack([f(v[a:b], 0) for a, b in self.spans(groups)])
+
+def _rows(self, point, groups) -> Tensor: # shape (n,)
+    "The group of each kept token, among those wanted."
+    of = torch.cat([torch.full((b - a,), g) for g, (a, b) in enumerate(self.spans(groups))])
+    row = self[f'{point}/row']
+    return of.to(row.device)[row]
+
+Statistics.spans, Statistics.merged, Statistics.rows = _spans, _merged, _rows
+
 
 # %% ../../nbs/12_collect.ipynb #12c00a07
 def _save(self, path):
@@ -411,14 +467,18 @@ class Calibration:
                  progress:bool=True, # show bars
                  batch_size:int=None, # guided samples together while collecting; None: as many as fit, at most 8
                  memory:float=None, # bytes that the process may hold in all; None: what is free
-                 once:bool=False): # it serves a single model, which may use up its tables
+                 once:bool=False, # it serves a single model, which may use up its tables
+                 spread:int=0): # k: as in `calibration_set`; the tables then have k times as many groups
         self.model, self.samples, self.guidance, self.seed = model, samples, guidance, seed
         self.groups = TimeGroups.even(groups, facts_of(model).train_steps)
         self.resume, self.progress, self.batch_size, self.memory = resume, progress, batch_size, memory
-        self.parts, self.seconds, self.used, self.once = {}, {}, set(), once
+        self.parts, self.seconds, self.used, self.once, self.spread = {}, {}, set(), once, spread
 
     @property
     def device(self): return device_of(self.model)
+    @property
+    def fine(self) -> TimeGroups: # the groups of the tables
+        return self.groups.divided(max(1, self.spread))
     def wait(self):
         "Until the device has finished, so that a clock tells the truth."
         if self.device.type == 'cuda':
@@ -436,11 +496,12 @@ class Calibration:
 
 # %% ../../nbs/12_collect.ipynb #12c00a46
 def _draw(self, halves=(0, 1)): # x, t, y
-    return calibration_set(self.model, self.groups, self.samples, self.guidance, 1, self.seed, self.progress, halves)
+    return calibration_set(self.model, self.groups, self.samples, self.guidance, 1, self.seed, self.progress, halves,
+                           self.spread)
 
 def _draw_resumable(self): # each half is kept in a file beside that of the tables
     path = user_path(self.resume).with_name(user_path(self.resume).name + '.set')
-    settings = self.samples, self.guidance, self.seed, self.groups
+    settings = self.samples, self.guidance, self.seed, self.groups, *([self.spread] if self.spread else [])
     digest = calibration_digest(self.model, *settings, facts_of(self.model).guided)
     S = _tables(_begun(path, 'cpu'), self.groups, dict(digest=digest), path)
     for half in (0, 1)[S.info['done']:]:
@@ -458,9 +519,9 @@ Calibration.draw, Calibration.draw_resumable = _draw, _draw_resumable
 
 def _statistics(self) -> Statistics:
     "What `collect` found on the set."
-    cal = self.set
-    def make(): return collect(self.model, cal, self.groups, Policy(), self.guidance, self.seed, self.batch_size,
-                               memory=self.memory, resume=self.resume, progress=self.progress)
+    cal, kept = self.set, 512//self.spread if self.spread > 1 else None # as many tokens in all
+    def make(): return collect(self.model, cal, self.fine, Policy(), self.guidance, self.seed, self.batch_size,
+                               memory=self.memory, kept=kept, resume=self.resume, progress=self.progress)
     return self.part('statistics', make)
 
 def _channels(self) -> dict: # layer's name -> lo, hi of shape (G, D)

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['rebin', 'layer_moments', 'moments', 'fit_factor', 'fit_bias', 'input_tables', 'Beforehand', 'check_watched',
-           'settle_ranks', 'fit_layer', 'release', 'fit_digest', 'Finished', 'fit', 'fit_calibrated', 'fitted_folder']
+           'settle_ranks', 'fit_layer', 'release', 'fit_digest', 'Finished', 'fine_tables', 'share_of_samples',
+           'layer_segments', 'searched_groups', 'fit', 'fit_calibrated', 'fitted_folder']
 
 # %% ../../nbs/12c_fit.ipynb #12d00a07
 import ctypes
@@ -20,10 +21,11 @@ from torch import nn, Tensor
 from safetensors.torch import save_file
 from tqdm import tqdm
 from ..core import atomic_path, device_of, user_path
-from ..models.anatomy import Part
+from ..models.anatomy import Part, anatomy_of
 from ..models.checkpoint import CheckpointError, read_tensors
 from .branch import fit_branch, share_ranks, spectrum
 from .collect import Calibration, Statistics, calibration_digest, weighted_moments
+from .grouping import best_groups, damage_of, segment_tables
 from .histogram import BINS, bin_centres, bin_of
 from .measured import Measured
 from .modulation import modulation_step
@@ -48,18 +50,18 @@ def _kept_weights(S, p, row, every, f): # of the kept tokens' values in balanced
 def rebin(
         S:Statistics, p:str, # the tables, and an input: 'layer.0'
         f:Tensor, m:Tensor, # factor and center of each channel, shape (D,)
-        to:int, # G, groups wanted
+        to, # groups wanted: a number of equal ones, or `TimeGroups`
         every:int=1 # takes every so many-th kept token
         ) -> tuple[Tensor, Tensor, Tensor, Tensor]: # weights (G, b), centres (b,), extremes (G,) and (G,)
     "The histogram of (x - m)/f."
-    x, row = S[f'{p}/x'][::every], S[f'{p}/row'][::every]*to//S.groups.G
+    x, row, G = S[f'{p}/x'][::every], S.rows(p, to)[::every], len(S.spans(to))
     w = _kept_weights(S, p, row, every, f)
     flat = bin_of((x - m)/f).long() + row[:, None]*BINS
-    h = torch.bincount(flat.flatten(), w.flatten(), minlength=to*BINS).view(to, BINS)
+    h = torch.bincount(flat.flatten(), w.flatten(), minlength=G*BINS).view(G, BINS)
     lo, hi = ((S[f'{p}/channel_{k}'] - m)/f for k in ('lo', 'hi')) # (groups of S, D)
-    lo, hi = lo.view(to, -1, len(f)).amin(1), hi.view(to, -1, len(f)).amax(1) # (to, D)
-    tokens = S[f'{p}/tokens'].view(to, -1).sum(1, keepdim=True)
-    one = torch.zeros(to, len(f), dtype=w.dtype, device=w.device).index_add_(0, row, w)/tokens
+    lo, hi = S.merged(lo, to, torch.amin), S.merged(hi, to, torch.amax) # (G, D)
+    tokens = S.merged(S[f'{p}/tokens'], to, torch.sum)[:, None]
+    one = torch.zeros(G, len(f), dtype=w.dtype, device=w.device).index_add_(0, row, w)/tokens
     for e in (lo, hi):
         h.scatter_add_(1, bin_of(e).long(), one) # outermost values count as one token's
     used = h.sum(0) > 0
@@ -94,7 +96,8 @@ def moments(
 def fit_factor(
         W:Tensor, # shape (out, D)
         S:Statistics, name:str, policy:Policy, # the tables, a layer, and what is wanted
-        alphas=(0., .25, .5, .75, 1.) # exponents to try
+        alphas=(0., .25, .5, .75, 1.), # exponents to try
+        groups=None # of timesteps; None: the policy's number of equal ones
         ) -> tuple[Tensor, Tensor, float, list]: # factor (D,), center (D,), the exponent, damages of all exponents
     "The middle of each channel's range, and the power of its radius with the least damage of both operands."
     p, F = f'{name}.0', layer_moments(S, name)[1]
@@ -102,12 +105,13 @@ def fit_factor(
     m = (lo + hi)/2 if policy.center else torch.zeros_like(lo)
     r = torch.maximum(hi - m, m - lo).clamp(min=1e-6)
     H, damages = moments(S, name, policy.correct, m), []
+    groups = policy.groups if groups is None else groups
     rule = 'minmax' if policy.weights == 'minmax' else 'search'
     unit = 1 if S[f'{name}/F'].any() else W.square().mean() # an output's share of an error in the input
     def factor(alpha): return (alpha*(r.log() - r.log().mean())).exp()
     for alpha in alphas:
         f = factor(alpha)
-        _, of_input = fit_input(*rebin(S, p, f, m, policy.groups, 4), policy.a_bits, policy.scales, clip=policy.clip)
+        _, of_input = fit_input(*rebin(S, p, f, m, groups, 4), policy.a_bits, policy.scales, clip=policy.clip)
         of_weight = fit_weight(W*f, (H/f[:, None]/f).float(), policy.w_bits, rule, 6)[2]
         damages.append((of_input.sum()*unit + (of_weight*F/F.sum()).sum()).item())
     alpha = alphas[int(np.argmin(damages))]
@@ -125,9 +129,10 @@ def fit_bias(
     center = 0. if layer.center is None else layer.center
     if not policy.correct:
         return b + W @ center
-    x, row = S[f'{p}/x'], S[f'{p}/row']*policy.groups//S.groups.G
     quantizer, W_hat, total = layer.inputs[0], layer.weight_hat(), torch.zeros_like(b)
-    for g in range(policy.groups):
+    groups = layer.clock.groups if quantizer.measured else quantizer.clock.groups
+    x, row = S[f'{p}/x'], S.rows(p, groups)
+    for g in range(groups.G):
         mine = x[row == g]
         u = (mine - center)/f
         rounded = quantizer(u.clone()) if quantizer.measured else quantizer(u.clone(), quantizer.row(g))
@@ -140,16 +145,16 @@ def fit_bias(
 # %% ../../nbs/12c_fit.ipynb #12d00a20
 def input_tables(
         S:Statistics, point:str, # the tables, and an input: 'layer.i'
-        G:int # groups wanted
+        groups # wanted: a number of equal ones, or `TimeGroups`
         ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]: # importance and counts (G, b), centres (b,), extremes (G,)
     "What a search needs, in the bins that were seen. Importance without any gradient is that of the counts."
-    h, counts = S.hist(point, G), S.hist(point, G, False)
+    h, counts = S.hist(point, groups), S.hist(point, groups, False)
     unit = h.sum()/counts.sum() # the mean importance of a value
     live = h.sum(1, keepdim=True) > 0
     if not live.all():
         h = torch.where(live, h, counts*(unit if unit > 0 else 1.))
     used = counts.sum(0) > 0
-    return h[:, used], counts[:, used], bin_centres(h.device)[used], *S.ends(point, G)
+    return h[:, used], counts[:, used], bin_centres(h.device)[used], *S.ends(point, groups)
 
 # %% ../../nbs/12c_fit.ipynb #12d00a21
 class Beforehand(NamedTuple):
@@ -158,11 +163,12 @@ class Beforehand(NamedTuple):
     ranks:dict # layer -> rank of its low-rank branch
 
 def _balanced(q, part, S, W, before): # factor, center, exponent; None where nothing is balanced
-    if part.kind != 'linear' or not q.policy.balance or part.steering is None:
+    policy = q.policy.at(part.name)
+    if part.kind != 'linear' or not policy.balance or part.steering is None:
         return None
     if before and part.name in before.balanced:
         return before.balanced[part.name]
-    return fit_factor(W, S, part.name, q.policy)[:3]
+    return fit_factor(W, S, part.name, policy, groups=q.clock.groups)[:3]
 
 def _balance(q, part, S, W, report, before): # factor and center, folded into the modulation; None, None without
     found = _balanced(q, part, S, W, before)
@@ -177,11 +183,12 @@ def _balance(q, part, S, W, report, before): # factor and center, folded into th
 
 # %% ../../nbs/12c_fit.ipynb #12d00r00
 def _searched(q, part, i, S, f, center): # importance (G, b) and centres (b,) of an input's bins, and its quantizers
-    policy, point, role = q.policy, f'{part.name}.{i}', part.roles[i] if q.policy.mrq else None
+    policy, point, groups = q.policy.at(part.name), f'{part.name}.{i}', q.clock.groups
+    role = part.roles[i] if policy.mrq else None
     if f is None:
-        h, counts, c, lo, hi = input_tables(S, point, policy.groups)
+        h, counts, c, lo, hi = input_tables(S, point, groups)
     else:
-        h, c, lo, hi = rebin(S, point, f, center, policy.groups)
+        h, c, lo, hi = rebin(S, point, f, center, groups)
         counts = h # balanced channels are chosen by damage in any case
     decides = h if policy.scales == 'fisher' else counts
     return h, c, fit_input(decides, c, lo, hi, policy.a_bits, policy.scales, role, policy.clip)[0]
@@ -206,7 +213,7 @@ def settle_ranks(q, S, model) -> Beforehand:
             balanced[name], (f, center, _) = found, found
         h, c, quantizers = _searched(q, part, 0, S, f, center)
         W, H, F = W if f is None else W*f, moments(S, name, policy.correct, center), layer_moments(S, name)[1]
-        of_weight = fit_weight(W, H if f is None else H/f[:, None]/f, policy.w_bits, 'search', 6)[2]
+        of_weight = fit_weight(W, H if f is None else H/f[:, None]/f, policy.at(name).w_bits, 'search', 6)[2]
         damage = expected_damage(h, c, quantizers).sum() + (of_weight*F/F.sum()).sum()
         spectra[name], sizes[name] = spectrum(W, F), sum(W.shape)
         noise[name] = (damage/spectra[name].sum().clamp(min=1e-30)).item()
@@ -215,19 +222,19 @@ def settle_ranks(q, S, model) -> Beforehand:
 # %% ../../nbs/12c_fit.ipynb #12d00r03
 def _measured(q, part, i, S, static): # a measured quantizer for an input, or None where a static one serves better
     "Regions for softmax stay, since they are the finer; those for GELU where they err less on the kept tokens."
-    policy, role = q.policy, part.roles[i] if q.policy.mrq else None
+    policy, role = q.policy.at(part.name), part.roles[i] if q.policy.mrq else None
     if not policy.tokens or role == 'softmax':
         return None
     linear = part.kind == 'linear'
     found = Measured(policy.a_bits, -2 if i else -1, policy.group if linear else None)
     if role != 'gelu' or not linear:
         return found
-    x, row = S[f'{part.name}.{i}/x'], S[f'{part.name}.{i}/row']*policy.groups//S.groups.G
-    errors = [(static[g](x[row == g]) - x[row == g]).square().sum() for g in range(policy.groups)]
+    x, row = S[f'{part.name}.{i}/x'], S.rows(f'{part.name}.{i}', q.clock.groups)
+    errors = [(static[g](x[row == g]) - x[row == g]).square().sum() for g in range(q.clock.groups.G)]
     return found if (found(x) - x).square().sum() < sum(errors) else None
 
 def _fit_inputs(q, part, layer, S, f, center, report): # a table of quantizers for each input, or one that measures
-    policy, found = q.policy, []
+    groups, found = q.clock.groups, []
     for i in range(len(part.roles)):
         point = f'{part.name}.{i}'
         h, c, quantizers = _searched(q, part, i, S, f, center)
@@ -235,7 +242,7 @@ def _fit_inputs(q, part, layer, S, f, center, report): # a table of quantizers f
             report.append(dict(layer=part.name, what=f'input {i}', choice='Measured'))
             found.append(measured.to(h.device))
             continue
-        live = (S.hist(point, policy.groups).sum(1) > 0).tolist()
+        live = (S.hist(point, groups).sum(1) > 0).tolist()
         damage = sum(d for d, on in zip(expected_damage(h, c, quantizers).tolist(), live) if on)
         report.append(dict(layer=part.name, what=f'input {i}', choice=type(quantizers[0]).__name__, damage=damage))
         found.append(ByTime(quantizers, q.clock).to(h.device))
@@ -256,7 +263,7 @@ def _take_branch(layer, W, S, f, center, rank, report): # what is left of a weig
     return W - branch.weight()
 
 def _fit_weight(q, part, layer, S, old, f, center, report, rank=0): # codes, scales and the bias
-    policy, name, linear = q.policy, part.name, part.kind == 'linear'
+    policy, name, linear = q.policy.at(part.name), part.name, part.kind == 'linear'
     W = old.weight.detach().flatten(1)
     target, H = W, moments(S, name, policy.correct, center) if linear else None
     if f is not None:
@@ -385,6 +392,47 @@ def _put_back(q, name, tensors, forms): # a layer as it was when it was kept
         owner, _, leaf = k.rpartition('.')
         setattr(layer.get_submodule(owner), leaf, v)
 
+# %% ../../nbs/12c_fit.ipynb #12d00g02
+def fine_tables(
+        model:nn.Module, S:Statistics, # in full precision, and its tables
+        part:Part, policy:Policy # a layer, and what is wanted
+        ) -> list: # for each input: weights (F, b), centres (b,), extremes (F,) and (F,), for all groups of the tables
+    "What the search for groups looks at; channels centered and balanced as equal groups would have them."
+    balanced = part.kind == 'linear' and policy.balance and part.steering is not None
+    if balanced:
+        f, m, *_ = fit_factor(model.get_submodule(part.name).weight.detach(), S, part.name, policy)
+        return [rebin(S, f'{part.name}.0', f, m, S.groups)]
+    tables = [input_tables(S, f'{part.name}.{i}', S.groups) for i in range(len(part.roles))]
+    return [(h, c, lo, hi) for h, _, c, lo, hi in tables]
+
+def share_of_samples(S:Statistics, point:str) -> Tensor: # shape (F, 1)
+    "What evens out that some groups of the tables saw more images than others: their mean number, by that of each."
+    n = S.hist(point, S.groups, False).sum(1, keepdim=True)
+    return n.mean()/n
+
+def layer_segments(model, S, part, policy) -> list: # for each input: damage of each segment of groups, (F, F)
+    "Two regions compete with one, by the damage of equal groups."
+    policy, found = policy.at(part.name), []
+    even, share = [a for a, _ in S.spans(policy.groups)], share_of_samples(S, f'{part.name}.0')
+    for (h, c, lo, hi), role in zip(fine_tables(model, S, part, policy), part.roles):
+        role = role if policy.mrq else None
+        kinds = segment_tables(h*share, c, lo, hi, policy.a_bits, policy.scales, role, policy.clip)
+        found.append(min(kinds, key=lambda seg: damage_of(seg, even)))
+    return found
+
+def searched_groups(
+        model:nn.Module, # in full precision
+        S:Statistics, # with more groups than the policy wants
+        policy:Policy # how many groups, and how scales are chosen
+        ) -> TimeGroups:
+    "The time groups with the least damage to all inputs together, among those whose boundaries S knows."
+    parts = [p for p in anatomy_of(model).parts(model) if policy.covers(p) and p.roles]
+    live = [p for p in parts if _any_gradient(S, p)] or parts # what no gradient reaches says nothing
+    total = sum(seg for p in live for seg in layer_segments(model, S, p, policy))
+    first = best_groups(total, policy.groups)
+    return TimeGroups(tuple(S.groups.starts[a] for a in first), S.groups.train_steps)
+
+
 # %% ../../nbs/12c_fit.ipynb #ad9ec11b
 def fit(
         model:nn.Module, # in full precision; it stays as it is
@@ -396,7 +444,7 @@ def fit(
         ) -> Quantized: # its `.report` lists every choice
     "Choose all quantizers of a network. Raises `ValueError` for statistics of other groups or of other layers."
     _check_tables(S, policy)
-    q = empty(model, policy)
+    q = empty(model, policy, searched_groups(model, S, policy) if policy.grouping == 'searched' else None)
     finished = Finished(resume, fit_digest(model, S, policy)) if resume else None
     if consume:
         _release_others(S, q)
@@ -415,9 +463,12 @@ def fit(
 
 # %% ../../nbs/12c_fit.ipynb #12d00b07
 def _check_tables(S, policy): # do they suit it, and are they there?
-    whole = TimeGroups.even(S.groups.G, S.groups.train_steps)
-    if S.groups.G % policy.groups or S.groups != whole:
+    even = TimeGroups.even(policy.groups, S.groups.train_steps)
+    if S.groups.G % policy.groups or not {*even.starts} <= {*S.groups.starts}:
         raise ValueError(f'statistics of {S.groups.G} groups cannot serve a policy with {policy.groups}')
+    if policy.grouping == 'searched' and S.groups.G == policy.groups:
+        raise ValueError(f'groups are searched among finer ones, and these statistics have the {policy.groups} that '
+                         'are wanted; collect with spread=5')
     if S.info.get('consumed'):
         raise ValueError('these statistics were used up by a fit with consume=True; collect them again, or fit '
                          'the first policies without it')

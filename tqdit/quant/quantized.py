@@ -145,14 +145,15 @@ def correction(cls):
 # %% ../../nbs/10d_quantized.ipynb #fdc34e55
 def quantized_layer(part:Part, old:nn.Module, policy:Policy, clock:Clock) -> nn.Module:
     "The layer that takes the place of one part. Raises `ValueError` for a module that has no quantized form."
+    w_bits = policy.at(part.name).w_bits
     if part.kind == 'product':
-        return QuantMatMul(part.name, policy.w_bits)
+        return QuantMatMul(part.name, w_bits)
     if part.kind == 'modulation' and isinstance(old, nn.Linear):
         return QuantModulation(old, part.name)
     if part.kind in ('linear', 'weight') and isinstance(old, nn.Linear):
-        return QuantLinear(old, part.name, policy.w_bits, clock)
+        return QuantLinear(old, part.name, w_bits, clock)
     if part.kind == 'weight' and isinstance(old, nn.Conv2d):
-        return QuantConv2d(old, part.name, policy.w_bits)
+        return QuantConv2d(old, part.name, w_bits)
     raise ValueError(f'{part.name}: a {type(old).__name__} has no quantized form as {part.kind!r}')
 
 def put(net:nn.Module, name:str, new:nn.Module):

@@ -44,6 +44,14 @@ class TimeGroups:
     def bounds(self, g:int) -> tuple[int, int]: # first timestep of group g, and first one after it
         return self.starts[g], (self.starts + (self.train_steps,))[g + 1]
 
+    def divided(self, k:int) -> 'TimeGroups': # k times as many groups; boundaries stay boundaries
+        "Each group cut into k of equal length, to the step. Raises `ValueError` where one is too short for that."
+        ends = [self.bounds(g) for g in range(self.G)]
+        shortest = min(b - a for a, b in ends)
+        if not 1 <= k <= shortest:
+            raise ValueError(f'the shortest group has {shortest} timesteps and cannot be cut into {k}')
+        return TimeGroups([a + math.ceil(j*(b - a)/k) for a, b in ends for j in range(k)], self.train_steps)
+
     def group_of(self, t): # number or Tensor of any shape; the same back
         "The group of model timesteps t, rounded down. Raises `ValueError` outside 0..train_steps."
         if not torch.is_tensor(t):

@@ -1,0 +1,124 @@
+"""Equal time groups against searched ones, and timesteps that are spread: damage on samples that were not used for
+fitting, and the error of the noise along walks of the full-precision model. Chapter 9b shows the record.
+
+Tables and rows are kept in the work folder; what is there is not computed again.
+    python tools/measure_groups.py --work /tmp/groups --out nbs/records/grouping.json
+"""
+import argparse
+import json
+import time
+from pathlib import Path
+import torch
+from tqdit.core import psnr, save_record
+from tqdit.diffusion import guided, sample
+from tqdit.models.anatomy import anatomy_of
+from tqdit.models.checkpoint import load_dit
+from tqdit.quant.collect import Calibration
+from tqdit.quant.fit import fit, fit_factor, input_tables, rebin, share_of_samples
+from tqdit.quant.grouping import best_groups, damage_of, segment_tables
+from tqdit.quant.policy import Policy
+from tqdit.quant.search import expected_damage, fit_input
+from tqdit.quant.time import TimeGroups
+
+SETS = dict(five=dict(spread=5, seed=1_000_000, samples=32), held=dict(spread=5, seed=77, samples=10),
+            plain=dict(spread=0, seed=1_000_000, samples=32))
+NETWORKS = { # name -> tables, fields of a policy at W6A6
+    'even10': ('five', dict(groups=10)), 'searched10': ('five', dict(groups=10, grouping='searched')),
+    'even2': ('five', dict(groups=2)), 'searched2': ('five', dict(groups=2, grouping='searched')),
+    'plain10': ('plain', dict(groups=10)), 'searched5': ('five', dict(groups=5, grouping='searched'))}
+LABELS, STEPS, SEED = torch.arange(8) + 1, 10, 4321
+
+
+class Inputs:
+    "The inputs of a network's layers, balanced as W6A6 would have them, in tables that decide and others that judge."
+    def __init__(self, model, S, held):
+        self.S, self.held, self.factors, self.points = S, held, {}, []
+        for part in (p for p in anatomy_of(model).parts(model) if p.roles):
+            if part.kind == 'linear' and part.steering is not None:
+                W = model.get_submodule(part.name).weight.detach()
+                self.factors[f'{part.name}.0'] = fit_factor(W, S, part.name, Policy(6, 6))[:2]
+            self.points += [(f'{part.name}.{i}', role) for i, role in enumerate(part.roles)]
+
+    def tables(self, S, point, groups): # weights, centres, extremes
+        if point in self.factors:
+            return rebin(S, point, *self.factors[point], groups)
+        h, _, c, lo, hi = input_tables(S, point, groups)
+        return h, c, lo, hi
+
+    def segments(self, bits): # name -> (F, F)
+        even, found = [a for a, _ in self.S.spans(10)], {}
+        for point, role in self.points:
+            (h, *tables), clip = self.tables(self.S, point, self.S.groups), Policy(8, bits).clip
+            kinds = segment_tables(h*share_of_samples(self.S, point), *tables, bits, 'fisher', role, clip)
+            found[point] = min(kinds, key=lambda seg: damage_of(seg, even))
+        return found
+
+    def damages(self, bits, groups): # groups by point -> damage on what was used for fitting, and on what was not
+        fitted = unseen = 0
+        for point, role in self.points:
+            g, clip = groups[point], Policy(8, bits).clip
+            quantizers, damage = fit_input(*self.tables(self.S, point, g), bits, 'fisher', role, clip)
+            h, c, *_ = self.tables(self.held, point, g)
+            fitted += damage.sum().item()
+            unseen += expected_damage(h, c, quantizers).sum().item()
+        return dict(fitted=fitted, unseen=unseen)
+
+
+def damage_rows(model, S, held, widths=(6, 4), counts=(1, 2, 5, 10)):
+    inputs = Inputs(model, S, held)
+    for bits in widths:
+        segs = inputs.segments(bits)
+        total = sum(segs.values())
+        def groups(seg, G): return TimeGroups([S.groups.starts[a] for a in best_groups(seg, G)])
+        for G in counts:
+            one, even = groups(total, G), TimeGroups.even(G)
+            ways = dict(even={p: even for p in segs}, searched={p: one for p in segs},
+                        own={p: groups(seg, G) for p, seg in segs.items()})
+            for way, by_point in ways.items():
+                yield dict(bits=bits, G=G, way=way, starts=one.starts if way == 'searched' else None,
+                           **inputs.damages(bits, by_point))
+        yield dict(bits=bits, G=len(total), way='by time', damage=total.diagonal().tolist())
+
+
+@torch.no_grad()
+def error_rows(model, load, networks):
+    path = []
+    exact = sample(model, LABELS, STEPS, seed=SEED, callback=lambda i, t, x, out: path.append((t, x, out[:, :3])),
+                   progress=False)
+    for name in networks:
+        tables, fields = NETWORKS[name]
+        q = fit(model, load(tables), Policy(6, 6, **fields), progress=False)
+        net, errors = guided(q, 1.5), []
+        for t, x, out in path:
+            other = net(x, torch.full((len(x),), t), LABELS)[:, :3]
+            errors.append(((other - out).square().mean()/out.square().mean()).item())
+        distance = psnr(sample(q, LABELS, STEPS, seed=SEED, progress=False), exact)
+        yield dict(network=name, tables=tables, **fields, starts=q.clock.groups.starts, t=[t for t, *_ in path],
+                   error=errors, psnr=distance.tolist())
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument('--work', type=Path, required=True, help='folder for tables and rows')
+    p.add_argument('--out', type=Path, required=True, help='the record')
+    a = p.parse_args()
+    a.work.mkdir(parents=True, exist_ok=True)
+    model, start, kept = load_dit().requires_grad_(False), time.time(), a.work/'rows.json'
+    rows = json.loads(kept.read_text()) if kept.is_file() else []
+    def load(name):
+        return Calibration(model, resume=a.work/f'{name}.tables', progress=False, **SETS[name]).statistics
+    def keep(row):
+        rows.append(row)
+        kept.write_text(json.dumps(rows))
+        print({k: v for k, v in row.items() if k not in ('t', 'error', 'damage')}, flush=True)
+    if not any('unseen' in row for row in rows):
+        for row in list(damage_rows(model, load('five'), load('held'))):
+            keep(row)
+    done = {row.get('network') for row in rows}
+    for row in error_rows(model, load, [n for n in NETWORKS if n not in done]):
+        keep(row)
+    save_record(a.out, rows, seed=SEED, samples=len(LABELS), seconds=time.time() - start, device='cpu',
+                command=f'python tools/measure_groups.py --work {a.work} --out {a.out}')
+
+if __name__ == '__main__':
+    main()
