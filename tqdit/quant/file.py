@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from ..core import atomic_path, user_path
 from ..models.anatomy import anatomy_named
 from ..models.checkpoint import CheckpointError, check_config
-from . import regions # noqa: F401 (its quantizers enter the register)
+from . import moments, regions # noqa: F401 (their corrections and quantizers enter the register)
 from .modulation import QuantModulation
 from .policy import Policy
 from .quantized import CORRECTIONS, Quantized, description, empty

@@ -24,7 +24,9 @@ from ..models.checkpoint import CheckpointError, read_tensors
 from .collect import Calibration, Statistics, calibration_digest, weighted_moments
 from .histogram import BINS, bin_centres, bin_of
 from .modulation import modulation_step
+from .moments import add_moments
 from .policy import Policy
+from .positions import add_positions
 from .quantized import Quantized, empty, quantizer_form
 from .search import expected_damage, fit_input, fit_weight
 from .time import ByTime, TimeGroups
@@ -380,7 +382,10 @@ def fit_calibrated(
     if once:
         calibration.parts.pop('statistics') # whoever asks again collects again
     progress = calibration.progress if progress is None else progress
-    return fit(calibration.model, S, policy, progress, once, resume)
+    q = fit(calibration.model, S, policy, progress, once, resume)
+    if policy.positions:
+        add_positions(q, calibration, policy.positions)
+    return add_moments(q, calibration) if policy.moments else q
 
 def fitted_folder(path # file of a calibration's tables
                   ) -> Path:

@@ -35,6 +35,9 @@ class Policy:
     modulation:int=None # bits of the modulations' weights; None leaves them in full precision, as the paper does
     clip:float=None # how much more an error of clipping counts than one of rounding when ranges are searched;
                     # inf never clips. None: inf from 6 bits up, 50 below
+    moments:bool=False # correct the output's noise by time group and channel, so that it is right on average
+    positions:int=0 # scales for every token position behind modulated LayerNorms, where held-out samples say that it
+                    # pays; so many tokens a side share a range: 1, 3, 5, …; 0 has none
 
     def __post_init__(self):
         for k in (self.w_bits, self.a_bits, *([] if self.modulation is None else [self.modulation])):
@@ -49,6 +52,8 @@ class Policy:
             raise ValueError(f'clip must be positive, got {self.clip}')
         if not 1 <= self.groups <= 1000:
             raise ValueError(f'groups must lie in 1..1000, got {self.groups}')
+        if self.positions and (self.positions < 0 or self.positions % 2 == 0):
+            raise ValueError(f'positions is 0, or an odd number of tokens around each, got {self.positions}')
 
     @property
     def bits(self) -> Bits: return Bits(self.w_bits, self.a_bits)
