@@ -385,7 +385,9 @@ def fit_calibrated(
     q = fit(calibration.model, S, policy, progress, once, resume)
     if policy.positions:
         add_positions(q, calibration, policy.positions)
-    return add_moments(q, calibration) if policy.moments else q
+    if policy.moments:
+        add_moments(q, calibration, 'both' if policy.moments is True else policy.moments)
+    return q
 
 def fitted_folder(path # file of a calibration's tables
                   ) -> Path:

@@ -35,14 +35,16 @@ class Policy:
     modulation:int=None # bits of the modulations' weights; None leaves them in full precision, as the paper does
     clip:float=None # how much more an error of clipping counts than one of rounding when ranges are searched;
                     # inf never clips. None: inf from 6 bits up, 50 below
-    moments:bool=False # correct the output's noise by time group and channel, so that it is right on average
+    moments:bool=False # correct the network's output by time group, so that it is right on average; True, or
+                       # one of the rules of chapter 12h by name
     positions:int=0 # scales for every token position behind modulated LayerNorms, where held-out samples say that it
                     # pays; so many tokens a side share a range: 1, 3, 5, …; 0 has none
 
     def __post_init__(self):
         for k in (self.w_bits, self.a_bits, *([] if self.modulation is None else [self.modulation])):
             code_range(k)
-        known = dict(scales=('minmax', 'mse', 'fisher'), weights=('minmax', 'search', 'gptq'))
+        known = dict(scales=('minmax', 'mse', 'fisher'), weights=('minmax', 'search', 'gptq'),
+                     moments=(False, True, 'squares', 'deviation', 'slope', 'both'))
         for field, values in known.items():
             if getattr(self, field) not in values:
                 raise ValueError(f'{field} is one of {values}, got {getattr(self, field)!r}')
