@@ -73,7 +73,7 @@ class InGraph(nn.Module):
         with self.clock.at(step):
             out = self.net(x, t, y)
         if self.correction is not None:
-            out = self.correction(out, step)
+            out = self.correction.correct(out, step, x)
         inside = (step >= 0) & (step <= self.clock.groups.train_steps)
         return torch.where(inside.view(-1, *[1]*(out.ndim - 1)), out, torch.nan)
 

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from ..core import atomic_path, user_path
 from ..models.anatomy import anatomy_named
 from ..models.checkpoint import CheckpointError, check_config
-from . import measured, regions # noqa: F401 (their quantizers enter the register)
+from . import measured, moments, regions # noqa: F401 (their quantizers and corrections enter the register)
 from .modulation import QuantModulation
 from .policy import Policy
 from .quantized import CORRECTIONS, Quantized, description, empty

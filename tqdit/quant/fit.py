@@ -29,7 +29,9 @@ from .grouping import best_groups, damage_of, segment_tables
 from .histogram import BINS, bin_centres, bin_of
 from .measured import Measured
 from .modulation import modulation_step
+from .moments import add_moments
 from .policy import Policy
+from .positions import add_positions
 from .quantized import Quantized, empty, quantizer_form
 from .search import expected_damage, fit_input, fit_weight, fit_weight_groups
 from .time import ByTime, TimeGroups
@@ -520,7 +522,12 @@ def fit_calibrated(
     if once:
         calibration.parts.pop('statistics') # whoever asks again collects again
     progress = calibration.progress if progress is None else progress
-    return fit(calibration.model, S, policy, progress, once, resume)
+    q = fit(calibration.model, S, policy, progress, once, resume)
+    if policy.positions:
+        add_positions(q, calibration, policy.positions)
+    if policy.moments:
+        add_moments(q, calibration, 'both' if policy.moments is True else policy.moments)
+    return q
 
 def fitted_folder(path # file of a calibration's tables
                   ) -> Path:

@@ -60,12 +60,16 @@ class Policy:
     clip:float=None # how much more an error of clipping counts than one of rounding when ranges are searched;
                     # inf never clips. None: inf from 6 bits up, 50 below
     widths:tuple=() # layers with widths of their own: (regular expression on names, w_bits or None, a_bits or None)
+    moments:bool=False # correct the network's output by time group, so that it is right on average; True, or
+                       # one of the rules of chapter 12h by name
+    positions:int=0 # scales for every token position behind modulated LayerNorms, where held-out samples say that it
+                    # pays; so many tokens a side share a range: 1, 3, 5, …; 0 has none
 
     def __post_init__(self):
         for k in (self.w_bits, self.a_bits, *([] if self.modulation is None else [self.modulation])):
             code_range(k)
         known = dict(scales=('minmax', 'mse', 'fisher'), weights=('minmax', 'search', 'gptq'),
-                     grouping=('even', 'searched'))
+                     grouping=('even', 'searched'), moments=(False, True, 'squares', 'deviation', 'slope', 'both'))
         for field, values in known.items():
             if getattr(self, field) not in values:
                 raise ValueError(f'{field} is one of {values}, got {getattr(self, field)!r}')
@@ -80,6 +84,8 @@ class Policy:
         if self.group is not None and self.group < 1:
             raise ValueError(f'group must be at least 1 input channel, or None for all of them, got {self.group}')
         object.__setattr__(self, 'widths', checked_widths(self.widths))
+        if self.positions and (self.positions < 0 or self.positions % 2 == 0):
+            raise ValueError(f'positions is 0, or an odd number of tokens around each, got {self.positions}')
 
     @property
     def bits(self) -> Bits: return Bits(self.w_bits, self.a_bits)

@@ -23,7 +23,7 @@ class TimedModel(nn.Module):
     def __init__(self, net:nn.Module, anatomy:Anatomy, clock:Clock):
         super().__init__()
         self.net, self.anatomy, self.clock = net, anatomy, clock
-        self.correction = None # a module that corrects the output, called as correction(out, step)
+        self.correction = None # a module that corrects the output, called as correction.correct(out, step, x)
 
     @property
     def facts(self) -> Facts: # what sampling must know
@@ -34,7 +34,9 @@ class TimedModel(nn.Module):
         step = self.anatomy.to_step(self.anatomy.timestep(*args, **kwargs))
         with self.clock.at(step):
             out = self.net(*args, **kwargs)
-        return out if self.correction is None else self.correction(out, step)
+        if self.correction is None:
+            return out
+        return self.correction.correct(out, step, args[0] if args else kwargs['x'])
 
     def for_sampler(self, sampler:str, steps:int) -> 'TimedModel':
         "The model as a sampler of so many steps should see it; another one only where a correction depends on it."
@@ -129,6 +131,8 @@ class Correction(nn.Module):
     "Corrects a quantized network's output."
     def forward(self, out:Tensor, step:Tensor) -> Tensor: # output (B, C or 2C, H, W) and timesteps (B,)
         raise NotImplementedError
+    def correct(self, out:Tensor, step:Tensor, x:Tensor) -> Tensor: # with x, the noisy images (B, C, H, W)
+        return self(out, step)
     def for_sampler(self, sampler:str, steps:int) -> 'Correction': # the same, or one that suits the sampler
         return self
     def options(self) -> dict: # for JSON: what `blank` needs beside the groups
