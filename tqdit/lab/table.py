@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HELD_OUT', 'PICTURES', 'NoiseBank', 'Run', 'runs_of', 'picture_name', 'save_pictures', 'held_out_samples',
-           'noise_moments', 'full_row', 'method_row', 'find_row', 'Judge', 'Table', 'asked_rows', 'run_table',
+           'noise_summary', 'full_row', 'method_row', 'find_row', 'Judge', 'Table', 'asked_rows', 'run_table',
            'merge_records', 'vary', 'presets', 'preset', 'main']
 
 # %% ../../nbs/17_table.ipynb #c005
@@ -101,7 +101,7 @@ def held_out_samples(calibration:Calibration) -> Calibration:
     return Calibration(calibration.model, calibration.samples, calibration.groups.G, calibration.guidance, HELD_OUT,
                        progress=False)
 
-def noise_moments(held_out:Calibration, # samples that no method has seen
+def noise_summary(held_out:Calibration, # samples that no method has seen
         net) -> dict: # error, and a number for each time group in std and in mean
     "Relative squared error of a network's noise; factors of its standard deviation; offsets, in those deviations."
     C, groups = facts_of(held_out.model).shape[0], held_out.groups
@@ -127,7 +127,7 @@ def method_row(q, # from `run_method`
     costs = overhead(q)
     return dict(method=m.title, w_bits=q.policy.w_bits, a_bits=q.policy.a_bits,
                 dynamic=m.dynamic or costs['dynamic_ranges'] > 0, note=m.note, **q.cost, **costs,
-                noise_error=calibration.error(q), **(dict(noise=noise_moments(held_out, q)) if held_out else {}),
+                noise_error=calibration.error(q), **(dict(noise=noise_summary(held_out, q)) if held_out else {}),
                 runs={}, **(dict(searched=options) if options else {}))
 
 def find_row(rows, title, width): # a method's title, bits of weights and activations

@@ -17,9 +17,9 @@ from .uniform import code_range
 PLAIN = dict(scales='minmax', mrq=False, groups=1, weights='minmax', balance=False, center=False,
              correct=False, clip=1.)
 PAPER = dict(weights='search', balance=False, center=False, correct=False, clip=1.)
-STATIC = dict(rank=16, modulation=8)
-TOKEN = dict(tokens=True, rank=16, modulation=8)
-NARROW = dict(rank=24, group=64) # for narrow weights beside activations of six bits or more
+STATIC = dict(rank=24, modulation=8)
+TOKEN = dict(tokens=True, rank=24, group=64, mrq=False, modulation=8)
+NARROW = dict(group=64) # beside `STATIC`, for weights of less than six bits
 FOUR = dict(tokens=True, rank=32, group=64, mrq=False, modulation=8)
 
 def usual_clip(a_bits:int) -> float: # how much more an error of clipping counts
