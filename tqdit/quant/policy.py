@@ -49,7 +49,8 @@ class Policy:
     mrq:bool=True # two regions after softmax and GELU, where the chosen error says that they win
     groups:int=10 # G time groups with activation scales of their own (TGQ); 1 has none
     grouping:str='even' # where they begin: 'even', or 'searched' for the least damage, which needs finer statistics
-    weights:str='gptq' # 'minmax', 'search' (scales by the error of the layer's output), or 'gptq' (roundings, too)
+    weights:str='gptq' # 'minmax', 'search' (scales by the error of the layer's output), 'gptq' (roundings, too), or
+                       # 'roundings' (these alone, with min-max scales)
     balance:bool=True # even out the channels of modulated LayerNorms by folding factors into the modulation
     center:bool=True # where channels are balanced, shift each to the middle of its range, folded likewise
     correct:bool=True # put what a linear layer's rounding does to its mean output into its bias
@@ -68,7 +69,7 @@ class Policy:
     def __post_init__(self):
         for k in (self.w_bits, self.a_bits, *([] if self.modulation is None else [self.modulation])):
             code_range(k)
-        known = dict(scales=('minmax', 'mse', 'fisher'), weights=('minmax', 'search', 'gptq'),
+        known = dict(scales=('minmax', 'mse', 'fisher'), weights=('minmax', 'search', 'gptq', 'roundings'),
                      grouping=('even', 'searched'), moments=(False, True, 'squares', 'deviation', 'slope', 'both'))
         for field, values in known.items():
             if getattr(self, field) not in values:

@@ -155,6 +155,9 @@ def fit_weight(
     if rule == 'minmax':
         q = nearest(s)
         return q, s, damage(q, s)
+    if rule == 'roundings':
+        q = gptq(W, H, s, bits)
+        return q, s, damage(q, s)
     grid = torch.linspace(0.5, 1., n, device=W.device)[:, None, None]
     scales = promising(lambda s: nearest(s)*s - W, H, s*grid)
     tried = torch.stack([damage(nearest(s), s) for s in scales]) # (m, out)
@@ -180,10 +183,11 @@ def fit_weight_groups(
     W, D = W.float(), W.shape[1]
     group = group if D % group == 0 else D
     H = torch.eye(D, device=W.device) if H is None or not H.any() else H.float()
+    alone = dict(gptq='search', roundings='minmax').get(rule, rule) # of a group by itself
     scales, parts = [], []
     for a in range(0, D, group):
         mine = slice(a, a + group)
-        q, s, _ = fit_weight(W[:, mine], H[mine, mine], bits, 'search' if rule == 'gptq' else rule)
+        q, s, _ = fit_weight(W[:, mine], H[mine, mine], bits, alone)
         scales.append(s)
         parts.append(q)
     s, q = torch.stack(scales, 1), torch.cat(parts, 1) # (out, n, 1) and (out, in)
@@ -192,7 +196,7 @@ def fit_weight_groups(
         d = q*each - W
         return ((d @ H)*d).sum(1)
     e = damage(q)
-    if rule != 'gptq':
+    if rule not in ('gptq', 'roundings'):
         return q, s, e
     other = gptq(W, H, each, bits)
     other_e = damage(other)
