@@ -19,10 +19,12 @@ from tqdit.quant.policy import Policy
 SET = dict(spread=5, seed=1_000_000, samples=32)
 NETWORKS = { # name -> widths of the policy, average bits of a weight and of an input, and what that counts
     'W6A6': (6, 6, None, None, ''), 'last layer W8A8': (6, 6, None, None, ''),
+    'two layers W8A8': (6, 6, None, None, ''),
     'W6A6 mixed': (6, 6, 6., 6., 'values'), 'W6A6 by layers': (6, 6, 6., 6., 'layers'),
     'W5A8': (5, 8, None, None, ''), 'W6A8': (6, 8, None, None, ''), 'W5A8 mixed': (5, 8, 5., None, 'values'),
     'W4A8': (4, 8, None, None, ''), 'W4A8 mixed': (4, 8, 4., None, 'values')}
-LINES = {'last layer W8A8': ((r'final_layer\.linear', 8, 8),)} # uniform otherwise
+LINES = {'last layer W8A8': ((r'final_layer\.linear', 8, 8),), # uniform otherwise
+         'two layers W8A8': ((r'final_layer\.linear|blocks\.1\.mlp\.fc1', 8, 8),)}
 LABELS, STEPS, SEED = torch.arange(8) + 1, 10, 4321
 
 
