@@ -19,10 +19,12 @@ from tqdit.quant.policy import Policy
 SET = dict(spread=5, seed=1_000_000, samples=32)
 NETWORKS = { # name -> widths of the policy, average bits of a weight and of an input, and what that counts
     'W6A6': (6, 6, None, None, ''), 'last layer W8A8': (6, 6, None, None, ''),
-    'W5A8 mixed': (5, 8, 5., None, 'values'), 'W6A6 mixed': (6, 6, 6., 6., 'values'),
-    'W6A6 by layers': (6, 6, 6., 6., 'layers'), 'W5A8': (5, 8, None, None, ''), 'W6A8': (6, 8, None, None, ''),
-    'W5A8 by nearest': (5, 8, 5., None, 'values'), 'W7A7': (7, 7, None, None, '')}
-LINES = {'last layer W8A8': ((r'final_layer\.linear', 8, 8),)} # uniform otherwise
+    'two layers W8A8': (6, 6, None, None, ''),
+    'W6A6 mixed': (6, 6, 6., 6., 'values'), 'W6A6 by layers': (6, 6, 6., 6., 'layers'),
+    'W5A8': (5, 8, None, None, ''), 'W6A8': (6, 8, None, None, ''), 'W5A8 mixed': (5, 8, 5., None, 'values'),
+    'W4A8': (4, 8, None, None, ''), 'W4A8 mixed': (4, 8, 4., None, 'values')}
+LINES = {'last layer W8A8': ((r'final_layer\.linear', 8, 8),), # uniform otherwise
+         'two layers W8A8': ((r'final_layer\.linear|blocks\.1\.mlp\.fc1', 8, 8),)}
 LABELS, STEPS, SEED = torch.arange(8) + 1, 10, 4321
 
 
@@ -33,7 +35,7 @@ def rows_of(model, S, tables, networks):
                    progress=False)
     for name in networks:
         w, a, w_bits, a_bits, per = NETWORKS[name]
-        table = tables['nearest' if 'nearest' in name else 'table']
+        table = tables['W5A8' if a == 8 else 'W6A6'] # channels balanced for widths such as these
         policy = mixed_policy(table, Policy(w, a, widths=LINES.get(name, ())), w_bits, a_bits, per or 'values')
         q = fit(model, S, policy, progress=False)
         net, errors = guided(q, 1.5), []
@@ -59,10 +61,10 @@ def main():
     def keep(row):
         rows.append(row)
         kept.write_text(json.dumps(rows))
-        print({k: v for k, v in row.items() if k not in ('t', 'table', 'nearest', 'widths')}, flush=True)
+        print({k: v for k, v in row.items() if k not in ('t', 'W6A6', 'W5A8', 'widths')}, flush=True)
     if not rows:
-        made = dict(table=Policy(6, 6), nearest=Policy(6, 6, weights='search'))
-        keep({k: damage_table(model, S, policy) for k, policy in made.items()})
+        keep({'W6A6': damage_table(model, S, Policy(6, 6)),
+              'W5A8': damage_table(model, S, Policy(5, 8), a_widths=(8,))})
     def by_number(table): # JSON has widths as strings
         return [{**r, **{k: {int(b): d for b, d in r[k].items()} for k in 'wa'}} for r in table]
     tables = {k: by_number(v) for k, v in rows[0].items()}

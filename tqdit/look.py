@@ -319,13 +319,14 @@ def look_at_checkpoint(source='tqdit-cifar10', # path of a checkpoint in full pr
 
 def _facts(model): return {**asdict(facts_of(model)), 'shape': list(facts_of(model).shape)}
 
-def _plain(values): # a dictionary for JSON, which knows no infinity
-    return {k: str(v) if v == math.inf else v for k, v in values.items()}
+def _plain(values): # a dictionary for JSON, which knows neither infinity nor tuples
+    def plain(v): return str(v) if v == math.inf else [plain(u) for u in v] if isinstance(v, tuple) else v
+    return {k: plain(v) for k, v in values.items()}
 
 # %% ../nbs/18c_inspect.ipynb #18ci0038
 def _mb(n): return f'{n/1e6:.2f}'
 
-def _settings(values): return ', '.join(f'{k}={v}' for k, v in values.items() if v is not None)
+def _settings(values): return ', '.join(f'{k}={v}' for k, v in values.items() if v not in (None, []))
 
 def _sentence(facts): # what sampling must know
     shape = ' × '.join(map(str, facts['shape']))
