@@ -165,13 +165,15 @@ def _git(*args): # about the repository that holds the package
     return run.stdout.strip()
 
 def git_commit() -> str:
-    "The commit tqdit runs from, with `+` where files differ from it; if installed, `TQDIT_COMMIT` or the version."
+    "`TQDIT_COMMIT` if it is set, else the commit tqdit runs from, `+` where files differ, or the installed version."
+    if told := os.environ.get('TQDIT_COMMIT'): # where files were copied without their history
+        return told
     try:
         _git('ls-files', '--error-unmatch', 'core.py') # an installed copy may lie in somebody else's repository
         changed = _git('status', '--porcelain', '-uno')
         return _git('rev-parse', '--short=12', 'HEAD') + ('+' if changed else '')
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get('TQDIT_COMMIT', f'v{tqdit.__version__}')
+        return f'v{tqdit.__version__}'
 
 def running_command() -> str:
     "The command line of this process, with the package's own modules named as `python -m` wants them."
