@@ -3,7 +3,7 @@
 Here, in the repository's root, put what the machine lacks into a folder that git ignores:
     python tools/table_gpu.py pack .whl --reference FILE [--known nbs/records/table.json]
 There, with that folder beside the repository's files, everything after -- being for `python -m tqdit.lab.table`:
-    python3 tools/table_gpu.py run .whl --out $OUT -- --policies paper@W6A6 --methods SVDQuant --widths W6A6 W4A4 \\
+    python3 tools/table_gpu.py run --out $OUT .whl -- --policies paper@W6A6 --methods SVDQuant --widths W6A6 W4A4 \\
         --samplers ddim:50:10000:0
 Run again with other rows or samplers, it goes on: what it has drawn before, or was packed as --known, stays.
 """
