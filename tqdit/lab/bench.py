@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from tqdm import tqdm
-from ..core import check_output, load_record, running_command, save_record
+from ..core import check_output, load_record, running_command, save_record, user_path
 from ..diffusion import sample
 from ..integer.convert import keep_process_memory, load_int8, trim_process_memory
 from ..integer.engines import engine_names, get_engine, patch_to, seconds
@@ -498,7 +498,8 @@ def variants(bits, # for instance ['W8A8', 'W6A6']
     return {f'{p.bits.name}, MRQ on {where}': (p, both) for p in policies
             for where, both in (('attention', False), ('fc2 too', True))}
 
-def is_official(name) -> bool: return str(name).startswith('DiT-')
+def is_official(name) -> bool: # a file may be called like one
+    return str(name).startswith('DiT-') and not user_path(name).is_file()
 
 def quantized_files(name:str, # shipped, a checkpoint, or an official name for a stand-in
         chosen:dict, # of `variants`
