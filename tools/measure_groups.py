@@ -4,17 +4,11 @@ fitting, and the error of the noise along walks of the full-precision model. Cha
 Tables and rows are kept in the work folder; what is there is not computed again.
     python tools/measure_groups.py --work /tmp/groups --out nbs/records/grouping.json
 """
-import argparse
-import json
-import time
-from pathlib import Path
-import torch
-from tqdit.core import psnr, save_record
-from tqdit.diffusion import guided, sample
+from measured_rows import Rows, arguments, compared
 from tqdit.models.anatomy import anatomy_of
 from tqdit.models.checkpoint import load_dit
 from tqdit.quant.collect import Calibration
-from tqdit.quant.fit import fit, fit_factor, input_tables, rebin, share_of_samples
+from tqdit.quant.fit import fit, fit_factor, input_tables, share_of_samples
 from tqdit.quant.grouping import best_groups, damage_of, segment_tables
 from tqdit.quant.policy import Policy
 from tqdit.quant.search import expected_damage, fit_input
@@ -26,7 +20,6 @@ NETWORKS = { # name -> tables, fields of a policy at W6A6
     'even10': ('five', dict(groups=10)), 'searched10': ('five', dict(groups=10, grouping='searched')),
     'even2': ('five', dict(groups=2)), 'searched2': ('five', dict(groups=2, grouping='searched')),
     'plain10': ('plain', dict(groups=10)), 'searched5': ('five', dict(groups=5, grouping='searched'))}
-LABELS, STEPS, SEED = torch.arange(8) + 1, 10, 4321
 
 
 class Inputs:
@@ -40,9 +33,7 @@ class Inputs:
             self.points += [(f'{part.name}.{i}', role) for i, role in enumerate(part.roles)]
 
     def tables(self, S, point, groups): # weights, centres, extremes
-        if point in self.factors:
-            return rebin(S, point, *self.factors[point], groups)
-        h, _, c, lo, hi = input_tables(S, point, groups)
+        h, _, c, lo, hi = input_tables(S, point, groups, *self.factors.get(point, ()))
         return h, c, lo, hi
 
     def segments(self, bits): # name -> (F, F)
@@ -80,45 +71,25 @@ def damage_rows(model, S, held, widths=(6, 4), counts=(1, 2, 5, 10)):
         yield dict(bits=bits, G=len(total), way='by time', damage=total.diagonal().tolist())
 
 
-@torch.no_grad()
-def error_rows(model, load, networks):
-    path = []
-    exact = sample(model, LABELS, STEPS, seed=SEED, callback=lambda i, t, x, out: path.append((t, x, out[:, :3])),
-                   progress=False)
-    for name in networks:
-        tables, fields = NETWORKS[name]
-        q = fit(model, load(tables), Policy(6, 6, **fields), progress=False)
-        net, errors = guided(q, 1.5), []
-        for t, x, out in path:
-            other = net(x, torch.full((len(x),), t), LABELS)[:, :3]
-            errors.append(((other - out).square().mean()/out.square().mean()).item())
-        distance = psnr(sample(q, LABELS, STEPS, seed=SEED, progress=False), exact)
-        yield dict(network=name, tables=tables, **fields, starts=q.clock.groups.starts, t=[t for t, *_ in path],
-                   error=errors, psnr=distance.tolist())
+def error_row(model, load, name):
+    tables, fields = NETWORKS[name]
+    q = fit(model, load(tables), Policy(6, 6, **fields), progress=False)
+    return dict(network=name, tables=tables, **fields, starts=q.clock.groups.starts, **compared(model, q))
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument('--work', type=Path, required=True, help='folder for tables and rows')
-    p.add_argument('--out', type=Path, required=True, help='the record')
-    a = p.parse_args()
-    a.work.mkdir(parents=True, exist_ok=True)
-    model, start, kept = load_dit().requires_grad_(False), time.time(), a.work/'rows.json'
-    rows = json.loads(kept.read_text()) if kept.is_file() else []
+    a = arguments(__doc__)
+    rows, model = Rows(a.work/'rows.json', ('t', 'error', 'damage')), load_dit().requires_grad_(False)
     def load(name):
         return Calibration(model, resume=a.work/f'{name}.tables', progress=False, **SETS[name]).statistics
-    def keep(row):
-        rows.append(row)
-        kept.write_text(json.dumps(rows))
-        print({k: v for k, v in row.items() if k not in ('t', 'error', 'damage')}, flush=True)
     if not any('unseen' in row for row in rows):
         for row in list(damage_rows(model, load('five'), load('held'))):
-            keep(row)
+            rows.keep(row)
     done = {row.get('network') for row in rows}
-    for row in error_rows(model, load, [n for n in NETWORKS if n not in done]):
-        keep(row)
-    save_record(a.out, rows, seed=SEED, samples=len(LABELS), seconds=time.time() - start, device='cpu',
-                command=f'python tools/measure_groups.py --work {a.work} --out {a.out}')
+    for name in (n for n in NETWORKS if n not in done):
+        rows.keep(error_row(model, load, name))
+    rows.record(a, 'measure_groups')
+
 
 if __name__ == '__main__':
     main()

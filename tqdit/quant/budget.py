@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 from ..models.anatomy import Part, anatomy_of
 from .collect import Statistics
-from .fit import fit_factor, input_tables, moments, rebin
+from .fit import fit_factor, input_tables, moments
 from .policy import Policy
 from .search import expected_damage, fit_input, fit_weight
 
@@ -79,10 +79,7 @@ def layer_damages(
     points = [f'{name}.{i}' for i in range(len(part.roles))]
     if linear and policy.balance and part.steering is not None:
         f, m, *_ = fit_factor(W, S, name, policy)
-        h, c, lo, hi = rebin(S, points[0], f, m, policy.groups)
-        tables = [(h, h, c, lo, hi)]
-    else:
-        tables = [input_tables(S, p, policy.groups) for p in points]
+    tables = [input_tables(S, p, policy.groups, f, m) for p in points]
     of_inputs = [input_damages(t, policy, role, a_widths) for t, role in zip(tables, part.roles)]
     values = sum(S.hist(p, 1, False).sum().item() for p in points)/S.info['samples']
     w = dict(zip(w_widths, weight_damages(W, S, name, policy, f, m, w_widths))) if linear else {}

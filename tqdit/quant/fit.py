@@ -147,9 +147,14 @@ def fit_bias(
 # %% ../../nbs/12c_fit.ipynb #12d00a20
 def input_tables(
         S:Statistics, point:str, # the tables, and an input: 'layer.i'
-        groups # wanted: a number of equal ones, or `TimeGroups`
+        groups, # wanted: a number of equal ones, or `TimeGroups`
+        f:Tensor=None, m:Tensor=None # factor and center of each channel, shape (D,), where channels are balanced
         ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]: # importance and counts (G, b), centres (b,), extremes (G,)
-    "What a search needs, in the bins that were seen. Importance without any gradient is that of the counts."
+    """What a search needs, in the bins that were seen. Importance without any gradient is that of the counts; balanced
+    channels are chosen by importance in any case."""
+    if f is not None:
+        h, c, lo, hi = rebin(S, point, f, m, groups)
+        return h, h, c, lo, hi
     h, counts = S.hist(point, groups), S.hist(point, groups, False)
     unit = h.sum()/counts.sum() # the mean importance of a value
     live = h.sum(1, keepdim=True) > 0
@@ -185,41 +190,49 @@ def _balance(q, part, S, W, report, before): # factor and center, folded into th
 
 # %% ../../nbs/12c_fit.ipynb #12d00r00
 def _searched(q, part, i, S, f, center): # importance (G, b) and centres (b,) of an input's bins, and its quantizers
-    policy, point, groups = q.policy.at(part.name), f'{part.name}.{i}', q.clock.groups
+    policy = q.policy.at(part.name)
     role = part.roles[i] if policy.mrq else None
-    if f is None:
-        h, counts, c, lo, hi = input_tables(S, point, groups)
-    else:
-        h, c, lo, hi = rebin(S, point, f, center, groups)
-        counts = h # balanced channels are chosen by damage in any case
+    h, counts, c, lo, hi = input_tables(S, f'{part.name}.{i}', q.clock.groups, f, center)
     decides = h if policy.scales == 'fisher' else counts
     return h, c, fit_input(decides, c, lo, hi, policy.a_bits, policy.scales, role, policy.clip)[0]
 
 # %% ../../nbs/12c_fit.ipynb #12d00r02
-def check_watched(part, S):
-    "Raises `ValueError` for a part whose tables are not there."
+def check_watched(
+        part:Part, # a layer
+        S:Statistics # the tables
+        ):
+    "Raises `ValueError` for a layer whose tables are not there."
     if any(f'{part.name}.{i}/hist' not in S for i in range(len(part.roles))):
         raise ValueError(f'{part.name} was not watched when the statistics were collected, or has no part in the '
                          'output; collect with the same policy.layers')
 
-def settle_ranks(q, S, model) -> Beforehand:
+def _damage(q, part, S, W, f, center): # of a layer's input and weight together; W (out, D) is balanced
+    policy, F = q.policy.at(part.name), layer_moments(S, part.name)[1]
+    h, c, quantizers = _searched(q, part, 0, S, f, center)
+    H = moments(S, part.name, policy.correct, center)
+    if f is not None:
+        H = H/f[:, None]/f
+    of_weight = fit_weight(W, H, policy.w_bits, 'search', 6)[2] # (out,)
+    return expected_damage(h, c, quantizers).sum() + (of_weight*F/F.sum()).sum()
+
+def settle_ranks(
+        q:Quantized, # without numbers yet; its policy says the average rank
+        S:Statistics, # the tables
+        model:nn.Module # the network in full precision
+        ) -> Beforehand:
     "Factors of all layers, and the ranks of their low-rank branches under the policy's budget."
-    policy, balanced, spectra, noise, sizes = q.policy, {}, {}, {}, {}
-    for name in q.layers() if policy.rank else ():
-        part = q.part(name)
-        if part.kind != 'linear':
-            continue
+    balanced, spectra, noise, sizes = {}, {}, {}, {}
+    linear = [q.part(name) for name in q.layers() if q.part(name).kind == 'linear'] if q.policy.rank else []
+    for part in linear:
         check_watched(part, S)
-        W, f, center = model.get_submodule(name).weight.detach(), None, None
+        name, f, center = part.name, None, None
+        W = model.get_submodule(name).weight.detach()
         if found := _balanced(q, part, S, W, None):
             balanced[name], (f, center, _) = found, found
-        h, c, quantizers = _searched(q, part, 0, S, f, center)
-        W, H, F = W if f is None else W*f, moments(S, name, policy.correct, center), layer_moments(S, name)[1]
-        of_weight = fit_weight(W, H if f is None else H/f[:, None]/f, policy.at(name).w_bits, 'search', 6)[2]
-        damage = expected_damage(h, c, quantizers).sum() + (of_weight*F/F.sum()).sum()
-        spectra[name], sizes[name] = spectrum(W, F), sum(W.shape)
-        noise[name] = (damage/spectra[name].sum().clamp(min=1e-30)).item()
-    return Beforehand(balanced, share_ranks(spectra, noise, sizes, policy.rank) if spectra else {})
+            W = W*f
+        spectra[name], sizes[name] = spectrum(W, layer_moments(S, name)[1]), sum(W.shape)
+        noise[name] = (_damage(q, part, S, W, f, center)/spectra[name].sum().clamp(min=1e-30)).item()
+    return Beforehand(balanced, share_ranks(spectra, noise, sizes, q.policy.rank) if linear else {})
 
 # %% ../../nbs/12c_fit.ipynb #12d00r03
 def _measured(q, part, i, S, static): # a measured quantizer for an input, or None where a static one serves better
@@ -400,11 +413,10 @@ def fine_tables(
         part:Part, policy:Policy # a layer, and what is wanted
         ) -> list: # for each input: weights (F, b), centres (b,), extremes (F,) and (F,), for all groups of the tables
     "What the search for groups looks at; channels centered and balanced as equal groups would have them."
-    balanced = part.kind == 'linear' and policy.balance and part.steering is not None
-    if balanced:
+    f = m = None
+    if part.kind == 'linear' and policy.balance and part.steering is not None:
         f, m, *_ = fit_factor(model.get_submodule(part.name).weight.detach(), S, part.name, policy)
-        return [rebin(S, f'{part.name}.0', f, m, S.groups)]
-    tables = [input_tables(S, f'{part.name}.{i}', S.groups) for i in range(len(part.roles))]
+    tables = [input_tables(S, f'{part.name}.{i}', S.groups, f, m) for i in range(len(part.roles))]
     return [(h, c, lo, hi) for h, _, c, lo, hi in tables]
 
 def share_of_samples(S:Statistics, point:str) -> Tensor: # shape (F, 1)
