@@ -35,7 +35,7 @@ class TimeGroups:
     def bounds(self, g:int) -> tuple[int, int]: # first timestep of group g, and first one after it
         return self.starts[g], (self.starts + (self.train_steps,))[g + 1]
 
-# %% ../../nbs/09_time.ipynb #9bca66bf
+# %% ../../nbs/09_time.ipynb #1ff6c2f2
 def _even(cls,
           G:int=10, # number of groups
           train_steps:int=1000): # timesteps the model was trained with
@@ -46,7 +46,7 @@ def _even(cls,
 
 TimeGroups.even = classmethod(_even)
 
-# %% ../../nbs/09_time.ipynb #e17f5a53
+# %% ../../nbs/09_time.ipynb #717015c5
 def _group_of(self, t): # number or Tensor of any shape; the same back
     "The group of model timesteps t, rounded down. Raises `ValueError` outside 0..train_steps."
     if not torch.is_tensor(t):
@@ -61,7 +61,7 @@ def _group_of(self, t): # number or Tensor of any shape; the same back
 
 TimeGroups.group_of = _group_of
 
-# %% ../../nbs/09_time.ipynb #982b1aea
+# %% ../../nbs/09_time.ipynb #07249eb8
 def _divided(self, k:int) -> 'TimeGroups': # k times as many groups; boundaries stay boundaries
     "Each group cut into k of equal length, to the step. Raises `ValueError` where one is too short for that."
     ends = [self.bounds(g) for g in range(self.G)]
@@ -93,7 +93,7 @@ class Clock:
             return g
         return int(g[0]) if len(g) else 0
 
-# %% ../../nbs/09_time.ipynb #2a7a648b
+# %% ../../nbs/09_time.ipynb #9692f631
 @contextmanager
 def _at(self, t): # timesteps of a batch, shape (B,), or one number
     "Set the time while the block runs; the time before comes back after it."
@@ -105,7 +105,7 @@ def _at(self, t): # timesteps of a batch, shape (B,), or one number
 
 Clock.at = _at
 
-# %% ../../nbs/09_time.ipynb #0bd6eaeb
+# %% ../../nbs/09_time.ipynb #96990bda
 def _state(self): return dict(groups=self.groups, as_tensor=self.as_tensor) # no thread's time goes into a file
 def _set_state(self, state):
     self.__init__(state['groups'])
@@ -113,14 +113,14 @@ def _set_state(self, state):
 
 Clock.__getstate__, Clock.__setstate__ = _state, _set_state
 
-# %% ../../nbs/09_time.ipynb #dd23f910
+# %% ../../nbs/09_time.ipynb #028793eb
 class Row:
     "The numbers of one group, or of one group for each sample, as attributes."
     def __init__(self, numbers:dict):
         for name, v in numbers.items():
             setattr(self, name, v)
 
-# %% ../../nbs/09_time.ipynb #391041ad
+# %% ../../nbs/09_time.ipynb #3c617432
 def _one_kind(quantizers, clock):
     "A copy of the first, whose own numbers are no state. Raises `ValueError` where the others differ from it."
     if len(quantizers) != clock.groups.G:
@@ -153,7 +153,7 @@ class ByTime(Quantizer):
         return Row({n: self.table(n)[g] for n in self.numbers})
     def extra_repr(self): return f'G={self.clock.groups.G}'
 
-# %% ../../nbs/09_time.ipynb #d9ea54a3
+# %% ../../nbs/09_time.ipynb #cfe2c1b1
 def _numbers_for(self, x) -> Row: # shaped to broadcast against x
     "The numbers of the running evaluation. Raises `RuntimeError` where no time is set."
     g = self.clock.g
@@ -166,7 +166,7 @@ def _numbers_for(self, x) -> Row: # shaped to broadcast against x
 
 ByTime.numbers_for = _numbers_for
 
-# %% ../../nbs/09_time.ipynb #ff4c07c5
+# %% ../../nbs/09_time.ipynb #2dc26fdf
 def _encode(self, x, n): return self.kind.encode(x, n)
 def _regions_at(self, n) -> list[Region]: return self.kind.regions_at(n)
 def _operands(self, x, n=None): return self.kind.operands(x, self.numbers_for(x) if n is None else n)
@@ -186,7 +186,7 @@ class Layout:
         if self.within not in known:
             raise ValueError(f'a scale belongs to one of {known}, got {self.within!r}')
 
-# %% ../../nbs/09_time.ipynb #e1ec8012
+# %% ../../nbs/09_time.ipynb #d38bb0fa
 def layout_of(quantizer:Quantizer) -> Layout:
     "The layout of a quantizer's scales. Raises `ValueError` for shapes that are none of the four."
     if quantizer.measured:
