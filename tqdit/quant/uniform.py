@@ -67,14 +67,14 @@ class Numbered(nn.Module):
         for name in self.numbers:
             self.register_buffer(name, torch.as_tensor(given[name], dtype=torch.float32))
 
-# %% ../../nbs/06_uniform.ipynb #0a770102
+# %% ../../nbs/06_uniform.ipynb #70d6c8b3
 def _extra_repr(self):
     def short(v): return tuple(v.shape) or round(v.item(), 5)
     return ', '.join([f'bits={self.bits}', *(f'{n}={short(getattr(self, n))}' for n in self.numbers)])
 
 Numbered.extra_repr = _extra_repr
 
-# %% ../../nbs/06_uniform.ipynb #12056204
+# %% ../../nbs/06_uniform.ipynb #d7fdba3a
 def _options(self) -> dict:
     "What its constructor needs beside bits and numbers; fit for JSON."
     return {}
@@ -115,7 +115,7 @@ class Quantizer(Numbered):
         "What the codes stand for with the numbers `n`: the sum over the regions."
         return reduce(torch.add, [r.decode(q) for r, q in zip(self.regions_at(n), codes)])
 
-# %% ../../nbs/06_uniform.ipynb #dce67140
+# %% ../../nbs/06_uniform.ipynb #6c06d58a
 def _numbers_for(self, x:Tensor):
     "The numbers that x is quantized with, as attributes. By default its own buffers."
     return self
@@ -133,9 +133,10 @@ def _forward(self, x:Tensor, n=None) -> Tensor:
     n = self.numbers_for(x) if n is None else n
     return self.decode(self.encode(x, n), n)
 
-Quantizer.numbers_for, Quantizer.codes, Quantizer.regions, Quantizer.forward = _numbers_for, _codes, _regions, _forward
+Quantizer.numbers_for, Quantizer.codes = _numbers_for, _codes
+Quantizer.regions, Quantizer.forward = _regions, _forward
 
-# %% ../../nbs/06_uniform.ipynb #2a2ac970
+# %% ../../nbs/06_uniform.ipynb #da5772f2
 def _operands(self, x:Tensor, n=None) -> list[tuple]: # (whole numbers, scale) each; None without regions
     "What integer arithmetic multiplies: x_hat is the sum of the products. Tied regions make one operand."
     n = self.numbers_for(x) if n is None else n
@@ -162,7 +163,7 @@ def quantizer(cls:type # of `Quantizer`
     QUANTIZERS[cls.__name__] = cls
     return cls
 
-# %% ../../nbs/06_uniform.ipynb #73d68fd9
+# %% ../../nbs/06_uniform.ipynb #95c4fd44
 def checked_scale(name:str, # of the scale, for the message
                   scale # a number or a tensor
                  ) -> Tensor: # float32
@@ -191,7 +192,7 @@ class UniformQuantizer(Quantizer):
     def regions_at(self, n): return [Region(n.s, n.z, self.lo, self.hi)]
     def extra_repr(self): return f'bits={self.bits}, s={tuple(self.s.shape) or round(self.s.item(), 5)}'
 
-# %% ../../nbs/06_uniform.ipynb #aeefcbf0
+# %% ../../nbs/06_uniform.ipynb #6dbdf8d3
 def _uniform_encode(self, x, n):
     r = x*n.s.reciprocal() # as integer kernels do it; the simulation must round as they do
     if r.requires_grad:
@@ -201,7 +202,7 @@ def _uniform_encode(self, x, n):
 
 UniformQuantizer.encode = _uniform_encode
 
-# %% ../../nbs/06_uniform.ipynb #c712d00c
+# %% ../../nbs/06_uniform.ipynb #e4365131
 def _uniform_operands(self, x, n=None):
     n = self.numbers_for(x) if n is None else n
     [q] = self.encode(x, n)
