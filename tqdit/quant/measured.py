@@ -26,7 +26,7 @@ class Measured(Quantizer):
     def options(self): return dict(dim=self.dim, group=self.group)
     def extra_repr(self): return f'bits={self.bits}, dim={self.dim}, group={self.group}'
 
-# %% ../../nbs/09c_measured.ipynb #2a5515ea
+# %% ../../nbs/09c_measured.ipynb #11d1d7c0
 def _pieces(self, D): # groups among D channels
     return D//self.group if self.group and D % self.group == 0 else 1
 def _ranges(self, x): # how many are measured in x
@@ -41,7 +41,7 @@ def _join(self, y): # back again
 
 Measured.pieces, Measured.ranges, Measured.split, Measured.join = _pieces, _ranges, _split, _join
 
-# %% ../../nbs/09c_measured.ipynb #31dd75cf
+# %% ../../nbs/09c_measured.ipynb #2a5c2009
 def _numbers_for(self, x):
     "Scale and zero-point of everything that is measured in x."
     grouped = self.pieces(x.shape[self.dim]) > 1
@@ -52,7 +52,7 @@ def _numbers_for(self, x):
 
 Measured.numbers_for = _numbers_for
 
-# %% ../../nbs/09c_measured.ipynb #b2660c18
+# %% ../../nbs/09c_measured.ipynb #46afe186
 def _regions_at(self, n): # several scales within a row are no region
     return None if n.grouped else [Region(n.s, n.z, self.lo, self.hi)]
 
