@@ -83,7 +83,7 @@ class Observer:
         "The smallest and the largest value that the grid shall cover."
         raise NotImplementedError
 
-# %% ../../nbs/07_histogram.ipynb #f1f5c246
+# %% ../../nbs/07_histogram.ipynb #a52edc75
 def _update(self, x:Tensor, # any shape, the same number of dimensions each time
             weight:Tensor=None): # how much each value matters, broadcasts against x; for histograms
     "See a tensor; an empty one says nothing. Raises `ValueError` on NaN or infinity."
@@ -236,7 +236,7 @@ def search_range(h:Tensor, # weights of the bins, shape (R, b)
         a = best(grid*lo, b)*lo if (lo < 0).any() else a
     return a, b
 
-# %% ../../nbs/07_histogram.ipynb #f5a9d5b6
+# %% ../../nbs/07_histogram.ipynb #a3c92a3c
 class MSEObserver(Histogram):
     "Searches the range with the least weighted squared error."
     def range(self, bits=8, symmetric=False):
@@ -266,7 +266,7 @@ class PerTimestep:
             observer.update(x[slot == k])
         return self
 
-# %% ../../nbs/07_histogram.ipynb #f1677d43
+# %% ../../nbs/07_histogram.ipynb #af01ed48
 def _merged(self, start:int=0, stop:int=1000) -> Observer:
     "One observer of all timesteps in [start, stop)."
     out = self.make()
