@@ -61,7 +61,7 @@ class FeatureExtractorClassifier(PooledExtractor):
         seen = {'192': pooled, 'spatial': maps[:, ::27].flatten(1), 'logits': self.net.head(pooled)}
         return tuple(seen[n] for n in self.features_list)
 
-# %% ../../nbs/13_features.ipynb #146aa948
+# %% ../../nbs/13_features.ipynb #b25bdedf
 if CLASSIFIER not in FEATURE_EXTRACTORS_REGISTRY:
     register_feature_extractor(CLASSIFIER, FeatureExtractorClassifier)
 
