@@ -118,13 +118,14 @@ def _paper(cls, w_bits=8, a_bits=8, **changes):
 
 Policy.plain, Policy.paper = classmethod(_plain), classmethod(_paper)
 
-# %% ../../nbs/10_policy.ipynb #4d80733d
+# %% ../../nbs/10_policy.ipynb #1655f7d8
 STATIC = dict(rank=24, modulation=8)
 TOKEN = dict(tokens=True, rank=24, group=64, mrq=False, modulation=8)
 MIXED = dict(mixed=True)
 NARROW = dict(group=64) # beside `STATIC`, for weights of less than six bits
 FOUR = dict(tokens=True, rank=32, group=64, mrq=False, modulation=8)
 
+# %% ../../nbs/10_policy.ipynb #535f9c7f
 def _static(cls, w_bits=6, a_bits=6, **changes):
     "The best whose scales are all fixed beforehand: with a low-rank branch."
     return cls(w_bits, a_bits, **{**STATIC, **changes})
