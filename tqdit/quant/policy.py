@@ -118,12 +118,13 @@ def _paper(cls, w_bits=8, a_bits=8, **changes):
 
 Policy.plain, Policy.paper = classmethod(_plain), classmethod(_paper)
 
-# %% ../../nbs/10_policy.ipynb #1655f7d8
-STATIC = dict(rank=24, modulation=8)
-TOKEN = dict(tokens=True, rank=24, group=64, mrq=False, modulation=8)
-MIXED = dict(mixed=True)
+# %% ../../nbs/10_policy.ipynb #6316f884
+STATIC = dict(weights='roundings', rank=24, modulation=8)
+TOKEN = dict(weights='roundings', tokens=True, rank=24, group=64, mrq=False, balance=False, center=False,
+             moments=True, modulation=8)
+MIXED = dict(weights='roundings', mixed=True)
 NARROW = dict(group=64) # beside `STATIC`, for weights of less than six bits
-FOUR = dict(tokens=True, rank=32, group=64, mrq=False, modulation=8)
+FOUR = dict(weights='roundings', tokens=True, rank=32, group=64, mrq=False, modulation=8)
 
 # %% ../../nbs/10_policy.ipynb #535f9c7f
 def _static(cls, w_bits=6, a_bits=6, **changes):
@@ -145,18 +146,20 @@ def _four(cls, w_bits=4, a_bits=4, **changes):
 Policy.static, Policy.average = classmethod(_static), classmethod(_average)
 Policy.token, Policy.four = classmethod(_token), classmethod(_four)
 
-# %% ../../nbs/10_policy.ipynb #f1834688
+# %% ../../nbs/10_policy.ipynb #90aa14d1
 def _parse(cls,
            text, # 'W6A6', a `Bits`, a pair of numbers, or a policy, which is returned as it is
            **changes): # fields to set
-    """The policy of a width. Below six bits of weights `static` with groups, below six bits of activations `four`.
-    Raises `ValueError` for anything else."""
+    """The policy of a width. Below eight bits `average`; below six bits of weights `static` with groups, below six
+    bits of activations `four`. Raises `ValueError` for anything else."""
     if isinstance(text, cls):
         return text
     w, a = bits(text)
     if a < 6:
         return cls.four(w, a, **changes)
-    return cls.static(w, a, **{**NARROW, **changes}) if w < 6 else cls(w, a, **changes)
+    if w < 6:
+        return cls.static(w, a, **{**NARROW, **changes})
+    return cls(w, a, **changes) if min(w, a) == 8 else cls.average(w, a, **changes)
 
 Policy.parse = classmethod(_parse)
 
