@@ -17,6 +17,13 @@ from .fit import fit_factor, input_tables, moments
 from .policy import Policy
 from .search import expected_damage, fit_input, fit_weight
 
+# %% ../../nbs/12g_budget.ipynb #b69b21b5
+def _worth_keeping(spent, harm, limit): # indices of states, by their costs and damages
+    order = np.lexsort((harm, spent))
+    order = order[spent[order] <= limit]
+    best = np.minimum.accumulate(harm[order])
+    return order[np.append(True, harm[order][1:] < best[:-1])] # dearer ones must do less damage
+
 # %% ../../nbs/12g_budget.ipynb #12gb0012
 def spend(
         cost, # of each option, shape (items, options); whole numbers
@@ -32,13 +39,14 @@ def spend(
     spent, harm, came = np.zeros(1, cost.dtype), np.zeros(1), []
     for c, d, later in zip(cost, damage, rest):
         spent, harm = (spent[:, None] + c).ravel(), (harm[:, None] + d).ravel()
-        order = np.lexsort((harm, spent))
-        order = order[spent[order] <= budget - later]
-        best = np.minimum.accumulate(harm[order])
-        order = order[np.append(True, harm[order][1:] < best[:-1])] # dearer ones must do less damage
+        order = _worth_keeping(spent, harm, budget - later)
         spent, harm = spent[order], harm[order]
         came.append(np.divmod(order, len(c))) # the state before, and the option
-    state, chosen = len(spent) - 1, []
+    return _walked_back(came, len(spent) - 1)
+
+# %% ../../nbs/12g_budget.ipynb #de5d8f55
+def _walked_back(came, state): # the options that led to a state
+    chosen = []
     for before, option in reversed(came):
         chosen.append(int(option[state]))
         state = before[state]
@@ -47,9 +55,6 @@ def spend(
 # %% ../../nbs/12g_budget.ipynb #12gb0016
 WEIGHT_BITS, INPUT_BITS = (3, 4, 5, 6, 7, 8), (4, 5, 6, 7, 8) # widths to choose from
 
-def _with_bits(policy, w=None, a=None): # a policy of other widths everywhere
-    return replace(policy, widths=(('.*', w, a),)).at('')
-
 def weight_damages(W, S, name, policy, f=None, center=None, widths=WEIGHT_BITS) -> list:
     "Expected damage of a linear layer's weight at each width, its channels centered and balanced."
     H, F = moments(S, name, policy.correct, center), S[f'{name}/F']
@@ -57,6 +62,10 @@ def weight_damages(W, S, name, policy, f=None, center=None, widths=WEIGHT_BITS) 
         W, H = W*f, H/f[:, None]/f
     found = [fit_weight(W, H, k, policy.weights, 13)[2] for k in widths]
     return [(e*F/F.sum()).sum().item() if F.any() else 0. for e in found]
+
+# %% ../../nbs/12g_budget.ipynb #422daa8d
+def _with_bits(policy, w=None, a=None): # a policy of other widths everywhere
+    return replace(policy, widths=(('.*', w, a),)).at('')
 
 def input_damages(tables, policy, role=None, widths=INPUT_BITS) -> list: # importance, counts, centres, extremes
     "Expected damage of one input of a layer at each width."
@@ -68,6 +77,7 @@ def input_damages(tables, policy, role=None, widths=INPUT_BITS) -> list: # impor
         found.append(expected_damage(h.float(), c, quantizers).sum().item())
     return found
 
+# %% ../../nbs/12g_budget.ipynb #ba0bdea2
 def layer_damages(
         model:nn.Module, S:Statistics, # in full precision, and its tables
         part:Part, policy:Policy, # a layer, and everything but the widths
@@ -86,6 +96,7 @@ def layer_damages(
     return dict(layer=name, weights=W.numel() if linear else 0, values=round(values), w=w,
                 a=dict(zip(a_widths, np.sum(of_inputs, 0).tolist())))
 
+# %% ../../nbs/12g_budget.ipynb #37139831
 def damage_table(model:nn.Module, S:Statistics, policy:Policy=Policy(), **widths) -> list:
     "`layer_damages` of every layer with inputs that a policy covers."
     parts = [p for p in anatomy_of(model).parts(model) if policy.covers(p) and p.roles]
@@ -99,6 +110,7 @@ def _shared_out(rows, kind, size, average): # width of each layer by name
     chosen = spend(cost, [[*r[kind].values()] for r in rows], int(average*sizes.sum()))
     return {r['layer']: widths[k] for r, k in zip(rows, chosen)}
 
+# %% ../../nbs/12g_budget.ipynb #89cb3947
 def mixed_policy(
         rows:list, # from `damage_table`
         policy:Policy, # whose widths hold where no budget is given
@@ -119,6 +131,7 @@ def mixed_policy(
         lines.append((re.escape(name), w.get(name, usual.w_bits), a.get(name, usual.a_bits)))
     return replace(policy, widths=(*lines, *policy.widths))
 
+# %% ../../nbs/12g_budget.ipynb #646a0902
 def average_bits(rows:list, policy:Policy) -> tuple[float, float]:
     "Bits of a weight and of a value that enters a layer, on average."
     def mean(kind, size): # over all layers

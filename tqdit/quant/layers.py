@@ -6,7 +6,6 @@
 __all__ = ['QuantLayer', 'QuantLinear', 'digit_product', 'QuantConv2d', 'QuantMatMul']
 
 # %% ../../nbs/10b_layers.ipynb #3404617f
-#| code-fold: true
 import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
@@ -31,7 +30,7 @@ class QuantLayer(nn.Module):
         "Take a quantizer for each input."
         self.inputs = nn.ModuleList(quantizers)
 
-# %% ../../nbs/10b_layers.ipynb #c2a87dc5
+# %% ../../nbs/10b_layers.ipynb #78024b65
 def _operands(self, i:int, x:Tensor):
     "Whole numbers and scales whose products add up to the rounded input; None where sums would be rounded."
     if not len(self.inputs) or torch.is_autocast_enabled(x.device.type):
@@ -61,7 +60,7 @@ class QuantLinear(QuantLayer):
         if old.bias is not None:
             self.bias = old.bias.detach().clone()
 
-# %% ../../nbs/10b_layers.ipynb #c9151cc2
+# %% ../../nbs/10b_layers.ipynb #7b4ce0db
 def _set_weight(self, codes:Tensor, scale:Tensor, zero:Tensor=None):
     "Take a quantized weight, as the table above describes it."
     self.codes, self.scale, self.zero = codes.to(torch.int8), scale, zero
@@ -86,7 +85,7 @@ def _pieces(self) -> int: # groups of input channels whose weights have scales o
 
 QuantLinear.plain, QuantLinear.pieces = _plain, _pieces
 
-# %% ../../nbs/10b_layers.ipynb #cdce40b7
+# %% ../../nbs/10b_layers.ipynb #2204bb02
 def _weight_hat(self, r:int=0) -> Tensor: # (out, in), float32
     "What the codes of a range stand for: s (q - z)."
     if self.soft_weight is not None:
@@ -107,26 +106,30 @@ def _operands_of(self, x:Tensor): # a list for each group of input channels; Non
     found = [self.operands(0, part) for part in x.chunk(self.pieces, -1)] if self.plain else [None]
     return None if any(part is None for part in found) else found
 
+def _sum_of_products(operands, weights, scales, bias): # of whole numbers, (out, in/n) codes and (out,) scales
+    y = None
+    for i in range(len(operands)):
+        for q, s in operands[i]:
+            part = F.linear(q, weights[i])*(s*scales[i]) # sums of whole numbers, exact in any order
+            if y is None:
+                y = part if bias is None else part + bias
+            else:
+                y = y + part
+    return y
+
+# %% ../../nbs/10b_layers.ipynb #213f02b2
 def _product(self, x, r=0):
     "The product with the weight of one range of time."
     operands = self.operands_of(x)
     if operands is None:
         return F.linear(self.rounded(0, x), self.weight_hat(r), self.bias)
     codes, scale = (self.codes[r], self.scale[r]) if self.codes.ndim == 3 else (self.codes, self.scale)
-    n, y = self.pieces, None
-    weights, scales = codes.to(x.dtype).chunk(n, -1), scale.view(len(scale), n).T # (out, in/n) and (out,) each
-    for i in range(n):
-        for q, s in operands[i]:
-            part = F.linear(q, weights[i])*(s*scales[i]) # sums of whole numbers, exact in any order
-            if y is None:
-                y = part if self.bias is None else part + self.bias
-            else:
-                y = y + part
-    return y
+    n = self.pieces
+    return _sum_of_products(operands, codes.to(x.dtype).chunk(n, -1), scale.view(len(scale), n).T, self.bias)
 
 QuantLinear.operands_of, QuantLinear.product = _operands_of, _product
 
-# %% ../../nbs/10b_layers.ipynb #c9e06cbd
+# %% ../../nbs/10b_layers.ipynb #3496dc99
 def digit_product(
         x:Tensor, # (..., K)
         step:Tensor, # of the codes of x: |x| <= 8127 step
@@ -155,7 +158,7 @@ def _branch(self, u:Tensor) -> Tensor: # (..., in) -> (..., out)
 
 QuantLinear.branch_hat, QuantLinear.branch = _branch_hat, _branch
 
-# %% ../../nbs/10b_layers.ipynb #c8dacf9b
+# %% ../../nbs/10b_layers.ipynb #bf01b6af
 def _in_range(self, x, r):
     "Divide by the range's factors, multiply, and add the low-rank branch."
     u = x if self.smooth is None else x/self.smooth[r]
@@ -195,7 +198,7 @@ class QuantConv2d(QuantLayer):
     def weight_hat(self): return self.scale*self.codes
     def forward(self, x): return F.conv2d(x, self.weight_hat(), self.bias, **self.window)
 
-# %% ../../nbs/10b_layers.ipynb #b622429c
+# %% ../../nbs/10b_layers.ipynb #2682ae13
 class QuantMatMul(QuantLayer):
     "A product of two activations, both quantized."
     def forward(self, a, b): # (..., n, K) and (..., K, m)
