@@ -35,19 +35,20 @@ NO_STATEMENTS = [
     r'!?\[[^\]]*\]\([^)]*\)', # links and images
     r'https?://\S+',
     r'\$\$.*?\$\$',
-    r'\$(?!\s*[−-]?[\d.,]+\s*(?:\\%|\\,|~|\\text\{|\\mathrm\{|\$))[^$]+\$', # formulas; but $7.3$ is a statement
+    r'\$[^$]+\$', # formulas; but $7.3$ is a statement
     r'arXiv:?\s*\d{4}\.\d{4,5}',
     r'\b0x[0-9a-fA-F]+',
     r'\d{4}-\d\d-\d\d',
     r'\b(?:19|20)\d\d\b(?![.,]\d)(?!\s*(?:%|images|samples|steps))',
     r'^\s*\d+\.\s', # a list's own numbers
-    rf'\b\d+(?:{AND}\d+)*(?:-bit\b|\s+bits?\b)',
+    rf'(?<![\d.,])\b\d+(?:{AND}\d+)*(?:-bit\b|\s+bits?\b)',
     rf'\bbits?\s+(?:of\s+)?\d+(?:{AND}\d+)*\b',
     rf'\b(?i:{REFERENCES})(?:es|s)?\s+(?:of\s+|to\s+)?\d[\d.]*[a-z]?\b(?:{AND}\d[\d.]*[a-z]?\b)*',
     r'(?<![\d.,])[01](?![\d.,]*\d)(?!\s*%)',
     r'10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+',
 ]
 NO_STATEMENT = [re.compile(p, re.S | re.M) for p in NO_STATEMENTS]
+PLAIN_NUMBER = re.compile(r'\$\s*[−-]?[\d.,]+\s*(?:\\%|\\,|~)?\s*(?:\\(?:text|mathrm)\{[^}]*\})?\$')
 NUMBER = re.compile(r'(?<![\w^])(?<![A-Za-z][-/])(?<!\d\.)(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)'
                     r'(?=(?:[kMx×]|ms|MB|GB|dB|s)?(?!\w))')
 SENTENCE_END = re.compile(r'(?<=[.!?])\s+|\n\s*\n|\n(?=\s*(?:[-*|]|\d+\.\s))')
@@ -75,13 +76,14 @@ def decimals(text) -> int: return len(text.partition('.')[2])
 
 def blanked(text) -> str:
     "What states nothing, replaced by as many stars, so that places stay."
+    def stars(m): return m[0] if PLAIN_NUMBER.fullmatch(m[0]) else re.sub(r'[^\n]', '*', m[0])
     for pattern in NO_STATEMENT:
-        text = pattern.sub(lambda m: re.sub(r'[^\n]', '*', m[0]), text)
+        text = pattern.sub(stars, text)
     exercises = re.search(r'^#+ .*exercises?\b.*$', text, re.I | re.M)
     if exercises:
         tasks = re.compile(r'^\*{2,}.*(?:\n(?!\n|#).*)*', re.M) # each began with its number
         head, tail = text[:exercises.end()], text[exercises.end():]
-        text = head + tasks.sub(lambda m: re.sub(r'[^\n]', '*', m[0]), tail)
+        text = head + tasks.sub(stars, tail)
     return text
 
 
@@ -222,7 +224,7 @@ def by_mark(mark, number, percent, root) -> str: # the source, '' if the number 
 
 def in_formulas(text) -> set: # values that formulas and code spans of a text hold
     return set().union(*(numbers_in(m[0]) for m in re.finditer(r'\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]+`', text, re.S)
-                         if not re.fullmatch(r'\$[\d.,]+\$', m[0])))
+                         if not PLAIN_NUMBER.fullmatch(m[0])))
 
 
 def in_notebook(i, number, percent, cells, outputs, codes, records) -> str: # the source, or ''

@@ -20,8 +20,8 @@ from book_numbers import numbers, source_of, told
 
 ROOT = next((p for p in (Path.cwd(), *Path.cwd().parents, *Path(__file__).resolve().parents)
              if (p/'nbs/sidebar.yml').is_file()), None)
-KEPT = ('index twenty_minutes 06_uniform 07_histogram 08_regions 09_time 09b_grouping 09c_measured 10_policy 10b_layers '
-        '10c_modulation 10d_quantized 11_fisher 11b_memory 11c_branch 12_collect 12b_search 12c_fit 12e_ablation '
+KEPT = ('index twenty_minutes 06_uniform 07_histogram 08_regions 09_time 09b_grouping 09c_measured 10_policy '
+        '10b_layers 10c_modulation 10d_quantized 11_fisher 11b_memory 11c_branch 12_collect 12b_search 12c_fit 12e_ablation '
         '15_engines 15b_integer 15c_convert 15d_parity 17b_results').split()
 OTHERS_READ = ('README.md', 'CONTRIBUTING.md') # checked for links, too
 
@@ -145,7 +145,8 @@ def site() -> list: # of complaints about the lists of the site
     listed, there = re.findall(r'[\w-]+\.ipynb', sidebar), {p.name for p in (ROOT/'nbs').glob('*.ipynb')}
     out += [f'sidebar.yml: {n} is listed {listed.count(n)} times' for n in sorted(there) if listed.count(n) != 1]
     out += [f'sidebar.yml: {n} does not exist' for n in sorted(set(listed) - there)]
-    files = re.findall(r'[\w/-]+\.(?:yml|css|scss|ipynb|qmd|png|svg)\b', (ROOT/'nbs/_quarto.yml').read_text(encoding='utf-8'))
+    told = (ROOT/'nbs/_quarto.yml').read_text(encoding='utf-8')
+    files = re.findall(r'[\w/-]+\.(?:yml|css|scss|ipynb|qmd|png|svg)\b', told)
     return out + [f'_quarto.yml: {f} does not exist' for f in files if not (ROOT/'nbs'/f).is_file()]
 
 
