@@ -42,7 +42,7 @@ NO_STATEMENTS = [
     r'\b(?:19|20)\d\d\b(?![.,]\d)(?!\s*(?:%|images|samples|steps))',
     r'^\s*\d+\.\s', # a list's own numbers
     rf'(?<![\d.,])\b\d+(?:{AND}\d+)*(?:-bit\b|\s+bits?\b)',
-    rf'\bbits?\s+(?:of\s+)?\d+(?:{AND}\d+)*\b',
+    rf'\bbits?\s+(?:of\s+)?\d+(?:{AND}\d+)*\b(?!\.\d)',
     rf'\b(?i:{REFERENCES})(?:es|s)?\s+(?:of\s+|to\s+)?\d[\d.]*[a-z]?\b(?:{AND}\d[\d.]*[a-z]?\b)*',
     r'(?<![\d.,])[01](?![\d.,]*\d)(?!\s*%)',
     r'10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+',
