@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['rebin', 'layer_moments', 'moments', 'fit_factor', 'fit_bias', 'input_tables', 'Beforehand', 'check_watched',
            'fit_layer', 'fit', 'settle_ranks', 'fine_tables', 'share_of_samples', 'layer_segments', 'searched_groups',
-           'release', 'fit_digest', 'Finished', 'fit_calibrated', 'fitted_folder']
+           'release', 'fit_digest', 'Finished', 'settle_widths', 'fit_calibrated', 'fitted_folder']
 
 # %% ../../nbs/12c_fit.ipynb #12d00a07
 #| code-fold: true
@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
@@ -577,6 +578,19 @@ def _put_back(q, name, tensors, forms): # a layer as it was when it was kept
         owner, _, leaf = k.rpartition('.')
         setattr(layer.get_submodule(owner), leaf, v)
 
+# %% ../../nbs/12c_fit.ipynb #5a03acf7
+#| code-fold: true
+def settle_widths(
+        model:nn.Module, S:Statistics, policy:Policy # in full precision, its tables, and what is wanted
+        ) -> Policy:
+    "The policy with a line in `widths` for every layer, if it has `mixed` ones; a layer named before keeps its widths."
+    from tqdit.quant.budget import damage_table, mixed_policy # which fits single layers with what stands here
+    if not policy.mixed:
+        return policy
+    _check_tables(S, policy)
+    given = replace(mixed_policy(damage_table(model, S, policy), policy, *policy.bits), mixed=False)
+    return replace(given, widths=(*policy.widths, *given.widths))
+
 # %% ../../nbs/12c_fit.ipynb #12d00b09
 #| code-fold: true
 def fit_calibrated(
@@ -590,6 +604,7 @@ def fit_calibrated(
     if once:
         calibration.parts.pop('statistics') # whoever asks again collects again
     progress = calibration.progress if progress is None else progress
+    policy = settle_widths(calibration.model, S, policy)
     q = fit(calibration.model, S, policy, progress, once, resume)
     if policy.positions:
         add_positions(q, calibration, policy.positions)
