@@ -89,6 +89,7 @@ def working(self, f, name): # a piece of work
     return g
 
 # %% ../../nbs/12f_restart.ipynb #12f00010
+#| code-fold: true
 def in_child(task, # called without arguments
              folder, # whose files are watched
              kind:str=None, number:int=None # the event at which the child dies
@@ -202,6 +203,7 @@ def die_once(make, # called with the path of its result
                 before=before, after=after, repeated=before + after - total, equal=equal, rest=len(rest))
 
 # %% ../../nbs/12f_restart.ipynb #12f00017
+#| code-fold: true
 def undisturbed(make, name:str) -> dict: # content, work, and how many events there are of each kind
     "Run a command to its end."
     with tempfile.TemporaryDirectory() as folder:
