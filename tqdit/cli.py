@@ -187,7 +187,8 @@ def run_demo(a) -> int:
     return 0
 
 SAMPLES = dict(quick=4, full=32) # calibration images in each time group, by preset
-POLICIES = dict(paper=Policy.paper, static=Policy.static, token=Policy.token, four=Policy.four) # by --policy
+POLICIES = dict(paper=Policy.paper, static=Policy.static, average=Policy.average, token=Policy.token,
+                four=Policy.four) # by --policy
 
 def run_quantize(a) -> int:
     "`tqdit quantize`: calibrate a DiT and save it; an interrupted run goes on from OUT.state."
@@ -400,7 +401,8 @@ def _add_quantize(p):
     _add_model(p)
     p.add_argument('--bits', type=_width, default='W8A8', metavar='WkAk', help='of weights and activations, 2 to 8')
     p.add_argument('--policy', choices=list(POLICIES), help='what the method tqdit does: as the paper; static scales '
-                   'with a low-rank branch; measured tokens with a branch; the recipe for four bits. By default static '
+                   'with a low-rank branch; widths that differ by layer, so many bits on average; measured tokens with '
+                   'a branch; the recipe for four bits. By default static '
                    'scales without a branch, and from five bits down the recipe for four')
     p.add_argument('--out', required=True, help='the .safetensors to write')
     p.add_argument('--preset', choices=list(SAMPLES), default='full',

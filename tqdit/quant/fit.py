@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['rebin', 'layer_moments', 'moments', 'fit_factor', 'fit_bias', 'input_tables', 'Beforehand', 'check_watched',
            'settle_ranks', 'fit_layer', 'release', 'fit_digest', 'Finished', 'fine_tables', 'share_of_samples',
-           'layer_segments', 'searched_groups', 'fit', 'fit_calibrated', 'fitted_folder']
+           'layer_segments', 'searched_groups', 'fit', 'settle_widths', 'fit_calibrated', 'fitted_folder']
 
 # %% ../../nbs/12c_fit.ipynb #12d00a07
 import ctypes
@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
@@ -523,6 +524,17 @@ def _tell_dead(q): # a warning where layers had no gradient
                       'reaches the output yet. Their errors were counted alike. Is this model trained?', stacklevel=3)
 
 # %% ../../nbs/12c_fit.ipynb #12d00b09
+def settle_widths(
+        model:nn.Module, S:Statistics, policy:Policy # in full precision, its tables, and what is wanted
+        ) -> Policy:
+    "The policy with a line in `widths` for every layer, if it has `mixed` ones; a layer named before keeps its widths."
+    from tqdit.quant.budget import damage_table, mixed_policy # which fits single layers with what stands here
+    if not policy.mixed:
+        return policy
+    _check_tables(S, policy)
+    given = replace(mixed_policy(damage_table(model, S, policy), policy, *policy.bits), mixed=False)
+    return replace(given, widths=(*policy.widths, *given.widths))
+
 def fit_calibrated(
         calibration:Calibration, # what it may look at
         policy:Policy, # bits and everything else
@@ -534,6 +546,7 @@ def fit_calibrated(
     if once:
         calibration.parts.pop('statistics') # whoever asks again collects again
     progress = calibration.progress if progress is None else progress
+    policy = settle_widths(calibration.model, S, policy)
     q = fit(calibration.model, S, policy, progress, once, resume)
     if policy.positions:
         add_positions(q, calibration, policy.positions)
