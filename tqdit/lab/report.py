@@ -30,17 +30,19 @@ def colour_of(name:str) -> str:
 # %% ../../nbs/16d_report.ipynb #1977390f
 def draw_times(ax, row:dict # of a record
                ):
-    "Bars of milliseconds, the slowest at the bottom."
+    "A dot for each engine, with quartiles; the slowest at the bottom."
     from matplotlib.ticker import NullFormatter
     entries = dict(sorted(row['entries'].items(), key=lambda kv: -kv[1]['ms']))
     ms = [v['ms'] for v in entries.values()]
-    quartiles = [[v['ms'] - v['q1'] for v in entries.values()], [v['q3'] - v['ms'] for v in entries.values()]]
-    ax.barh(list(entries), ms, color=[colour_of(n) for n in entries], xerr=quartiles, error_kw=dict(lw=.7))
+    for i, (name, v) in enumerate(entries.items()):
+        spread = [[v['ms'] - v['q1']], [v['q3'] - v['ms']]]
+        ax.errorbar(v['ms'], i, xerr=spread, fmt='o', ms=5, lw=.8, color=colour_of(name))
+        ax.text(v['ms']*1.15, i, f"{v['ms']:.{1 if v['ms'] < 100 else 0}f}", va='bottom', fontsize=6.5)
+    ax.set_yticks(range(len(entries)), list(entries))
+    ax.grid(axis='y', lw=.3)
     ax.set_xscale('log')
     ax.tick_params(labelsize=7)
     ax.set_xlabel(f'ms, batch {row["batch"]} (median and quartiles)', fontsize=8)
-    for i, v in enumerate(ms):
-        ax.text(v*1.05, i, f'{v:.1f}' if v < 100 else f'{v:.0f}', va='center', fontsize=6.5)
     ax.set_xlim(min(ms)/2, max(ms)*2)
     ax.xaxis.set_minor_formatter(NullFormatter())
 
@@ -100,7 +102,7 @@ def draw_shares(ax, rows:list, name:str # of one of our engines
     ax.set_ylabel(f'% of the time of {name}', fontsize=8)
     ax.tick_params(labelsize=7)
 
-# %% ../../nbs/16d_report.ipynb #fe2c3ba6
+# %% ../../nbs/16d_report.ipynb #c4297461
 #| code-fold: true
 def draw_bench(rec:dict, # from `bench`
         path=None, # PNG to write, atomically
