@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['rebin', 'layer_moments', 'moments', 'fit_factor', 'fit_bias', 'input_tables', 'Beforehand', 'check_watched',
            'settle_ranks', 'fit_layer', 'release', 'fit_digest', 'Finished', 'fine_tables', 'share_of_samples',
-           'layer_segments', 'searched_groups', 'fit', 'settle_widths', 'fit_calibrated', 'fitted_folder']
+           'layer_segments', 'searched_groups', 'settle_widths', 'fit', 'fit_calibrated', 'fitted_folder']
 
 # %% ../../nbs/12c_fit.ipynb #12d00a07
 import ctypes
@@ -448,6 +448,19 @@ def searched_groups(
     return TimeGroups(tuple(S.groups.starts[a] for a in first), S.groups.train_steps)
 
 
+# %% ../../nbs/12c_fit.ipynb #b38f1ca3
+def settle_widths(
+        model:nn.Module, S:Statistics, policy:Policy # in full precision, its tables, and what is wanted
+        ) -> Policy:
+    "The policy with a line in `widths` for every layer, if it has `mixed` ones; a layer named before keeps its widths."
+    from tqdit.quant.budget import damage_table, mixed_policy # which fits single layers with what stands here
+    if not policy.mixed:
+        return policy
+    _check_tables(S, policy)
+    given = replace(mixed_policy(damage_table(model, S, policy), policy, *policy.bits), mixed=False)
+    return replace(given, widths=(*policy.widths, *given.widths))
+
+
 # %% ../../nbs/12c_fit.ipynb #ad9ec11b
 def fit(
         model:nn.Module, # in full precision; it stays as it is
@@ -459,6 +472,7 @@ def fit(
         ) -> Quantized: # its `.report` lists every choice
     "Choose all quantizers of a network. Raises `ValueError` for statistics of other groups or of other layers."
     _check_tables(S, policy)
+    policy = settle_widths(model, S, policy)
     q = empty(model, policy, searched_groups(model, S, policy) if policy.grouping == 'searched' else None)
     finished = Finished(resume, fit_digest(model, S, policy)) if resume else None
     if consume:
@@ -524,17 +538,6 @@ def _tell_dead(q): # a warning where layers had no gradient
                       'reaches the output yet. Their errors were counted alike. Is this model trained?', stacklevel=3)
 
 # %% ../../nbs/12c_fit.ipynb #12d00b09
-def settle_widths(
-        model:nn.Module, S:Statistics, policy:Policy # in full precision, its tables, and what is wanted
-        ) -> Policy:
-    "The policy with a line in `widths` for every layer, if it has `mixed` ones; a layer named before keeps its widths."
-    from tqdit.quant.budget import damage_table, mixed_policy # which fits single layers with what stands here
-    if not policy.mixed:
-        return policy
-    _check_tables(S, policy)
-    given = replace(mixed_policy(damage_table(model, S, policy), policy, *policy.bits), mixed=False)
-    return replace(given, widths=(*policy.widths, *given.widths))
-
 def fit_calibrated(
         calibration:Calibration, # what it may look at
         policy:Policy, # bits and everything else
@@ -546,7 +549,6 @@ def fit_calibrated(
     if once:
         calibration.parts.pop('statistics') # whoever asks again collects again
     progress = calibration.progress if progress is None else progress
-    policy = settle_widths(calibration.model, S, policy)
     q = fit(calibration.model, S, policy, progress, once, resume)
     if policy.positions:
         add_positions(q, calibration, policy.positions)
