@@ -45,6 +45,7 @@ NO_STATEMENTS = [
     rf'\bbits?\s+(?:of\s+)?\d+(?:{AND}\d+)*\b(?!\.\d)',
     rf'\b(?i:{REFERENCES})(?:es|s)?\s+(?:of\s+|to\s+)?\d[\d.]*[a-z]?\b(?:{AND}\d[\d.]*[a-z]?\b)*',
     r'(?<![\d.,])[01](?![\d.,]*\d)(?!\s*%)',
+    r'\b(?:0\d+|[01]{6,})\b', # codes
     r'10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+',
 ]
 NO_STATEMENT = [re.compile(p, re.S | re.M) for p in NO_STATEMENTS]

@@ -1,6 +1,7 @@
 """Draw nbs/images/denoising.gif: what three networks believe the clean images to be, on the way from the same noise.
 
-Rows: full precision; weights and activations of 6 bits by min-max; of 6 bits by our method. Twenty steps of DDIM."""
+Rows: full precision; weights and activations of 6 bits by min-max; of 6 bits by our method, both calibrated on eight
+images in each time group. Twenty steps of DDIM."""
 from pathlib import Path
 import torch
 from PIL import Image
@@ -8,6 +9,7 @@ import tqdit as tq
 from tqdit.core import atomic_path, check_output, image_grid
 from tqdit.diffusion import Process
 from tqdit.models.anatomy import facts_of
+from tqdit.quant.collect import Calibration
 
 LABELS, SEED, STEPS, SCALE, COLOURS, LIMIT = [1, 4, 7, 8], 3, 20, 3, 40, 150_000
 
@@ -28,7 +30,8 @@ def frame(images) -> Image.Image:
 def main():
     picture = check_output(Path(__file__).resolve().parents[1]/'nbs'/'images'/'denoising.gif')
     dit = tq.load()
-    nets = [dit, tq.quantize(dit, 'W6A6', 'min-max'), tq.quantize(dit, 'W6A6')]
+    calibration = Calibration(dit, 8, 10)
+    nets = [dit, *(tq.quantize(dit, 'W6A6', method, calibration=calibration) for method in ('min-max', 'tqdit'))]
     walks = [beliefs(net) for net in nets]
     frames = [frame(torch.cat(rows)) for rows in zip(*walks)]
     palette = frames[-1].quantize(COLOURS)

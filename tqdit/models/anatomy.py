@@ -26,7 +26,7 @@ class Steering:
     shift:int # which chunk of its output is the shift
     scale:int # which chunk is the scale; the norm's output is multiplied by 1 + scale
 
-# %% ../../nbs/01b_anatomy.ipynb #e2a8ac1b
+# %% ../../nbs/01b_anatomy.ipynb #91f8f8c2
 #| code-fold: true
 _INPUTS = {'linear': 1, 'product': 2, 'weight': 0, 'modulation': 0} # kind -> how many inputs are quantized
 
@@ -55,7 +55,7 @@ class Part:
     def __post_init__(self):
         _check_fields(self)
 
-# %% ../../nbs/01b_anatomy.ipynb #042e6d24
+# %% ../../nbs/01b_anatomy.ipynb #8235eea6
 #| code-fold: true
 def _star(pattern, numbers): # 'blocks.*.attn', ['3'] -> 'blocks.3.attn'
     for n in numbers:
@@ -93,13 +93,13 @@ def expand(
                          f'it has {", ".join(names[1:9])}, …')
     return list(found.values())
 
-# %% ../../nbs/01b_anatomy.ipynb #6c3bebb3
+# %% ../../nbs/01b_anatomy.ipynb #61787741
 def default_guided(channels:int # of one sample
                   ) -> int:
     "How many channels guidance changes: three of four latent channels, as the official DiT does, else all."
     return 3 if channels == 4 else channels
 
-# %% ../../nbs/01b_anatomy.ipynb #872f75f9
+# %% ../../nbs/01b_anatomy.ipynb #3c87d6c8
 #| code-fold: true
 def _check_facts(facts):
     if facts.prediction not in ('eps', 'v', 'flow'):
@@ -139,7 +139,7 @@ def floored(train_steps:int=1000 # how many timesteps the network was trained on
         return torch.where(t == train_steps, train_steps - 1, t).floor().long()
     return step
 
-# %% ../../nbs/01b_anatomy.ipynb #ed852705
+# %% ../../nbs/01b_anatomy.ipynb #eeb61682
 #| code-fold: true
 def _same(model): return model
 def _time(x, t, y): return t
@@ -170,7 +170,7 @@ class Anatomy:
     def __deepcopy__(self, memo): return self
     def __reduce__(self): return _restore, (self.name, self.network)
 
-# %% ../../nbs/01b_anatomy.ipynb #e41c7d09
+# %% ../../nbs/01b_anatomy.ipynb #3d88a12f
 #| code-fold: true
 def _discover():
     "Import every module of `tqdit.models`, so that each can register what it declares."
@@ -185,7 +185,7 @@ def _known():
 def _restore(name, network): # unpickle: the class's module has registered it
     return anatomy_named(name)
 
-# %% ../../nbs/01b_anatomy.ipynb #62c2c858
+# %% ../../nbs/01b_anatomy.ipynb #672cbc6f
 _REGISTRY = {}
 
 def register(anatomy:Anatomy # of a new architecture
@@ -204,7 +204,7 @@ def anatomy_named(name:str # as files write it, e.g. 'DiT'
                          'import the module that registers it, or write one as CONTRIBUTING says')
     return _REGISTRY[name]
 
-# %% ../../nbs/01b_anatomy.ipynb #2e9eb122
+# %% ../../nbs/01b_anatomy.ipynb #d33dd705
 def _inner(model, classes):
     "The network inside `torch.compile`'s and other wrappers, or the model itself where none of these classes is."
     net = model
@@ -216,7 +216,7 @@ def _inner(model, classes):
         net = held[0]
     return net
 
-# %% ../../nbs/01b_anatomy.ipynb #449a99aa
+# %% ../../nbs/01b_anatomy.ipynb #915758a5
 def anatomy_of(model:nn.Module # a network, or what holds one
               ) -> Anatomy:
     "The anatomy of a model: its own, where it has one, else that of its class. Raises `ValueError` for a stranger."
@@ -270,7 +270,7 @@ def _check_part(part, module, seen):
         if role == 'gelu':
             _claim(-0.171 < x.min() < 0, f'{name}: no GELU, which gives nothing below -0.170; found {x.min():.3f}')
 
-# %% ../../nbs/01b_anatomy.ipynb #1e86a95b
+# %% ../../nbs/01b_anatomy.ipynb #b404638b
 #| code-fold: true
 @contextmanager
 def _changed(linear): # a linear layer that may be written on
@@ -295,7 +295,7 @@ def _check_steering(model, part, batch):
            f'{part.name}: chunks {part.steering.shift} and {part.steering.scale} of {part.steering.source} '
            'are not its shift and scale')
 
-# %% ../../nbs/01b_anatomy.ipynb #6e761266
+# %% ../../nbs/01b_anatomy.ipynb #ed1974ad
 def _check_maker(model, part, batch, before):
     "Factors on the maker's rows are factors on the input's channels."
     name, first, last = part.maker
@@ -338,7 +338,7 @@ def _check_output(facts, out, batch):
     _claim(out.shape[1] >= C and list(out.shape[2:]) == size and len(out) == len(batch[0]),
            f'an output of shape {tuple(out.shape)}; the facts say {C} channels or more, and {size} pixels')
 
-# %% ../../nbs/01b_anatomy.ipynb #6af5195b
+# %% ../../nbs/01b_anatomy.ipynb #6d5e060e
 #| code-fold: true
 def _count(parts): # -> rows of a table
     roles = [r for p in parts for r in p.roles]

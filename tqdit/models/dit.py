@@ -55,7 +55,7 @@ def timestep_code(t:Tensor, # timesteps of the trained model, shape (B,), may be
     angle = t.float()[:, None]*omega
     return torch.cat([angle.cos(), angle.sin()], 1)
 
-# %% ../../nbs/01_dit.ipynb #fc8062ea
+# %% ../../nbs/01_dit.ipynb #6be2522f
 class TimestepEmbedder(nn.Module):
     "Timestep to a vector of the model's width."
     shift = 0 # of the code's exponents, for models that were pickled before it could be another
@@ -78,7 +78,7 @@ class LabelEmbedder(nn.Module):
     def forward(self, y): # (B,) -> (B, D)
         return self.embedding_table(y)
 
-# %% ../../nbs/01_dit.ipynb #9e9a521f
+# %% ../../nbs/01_dit.ipynb #ef526044
 class MatMul(nn.Module):
     "`a @ b` as a module, so that a quantized product can take its place."
     def forward(self, a, b):
@@ -97,7 +97,7 @@ def _explicit(attn, q, k, v): # both products through their modules, a few heads
         out[:, some] = attn.av(A, v[:, some])
     return out
 
-# %% ../../nbs/01_dit.ipynb #bc0a85c8
+# %% ../../nbs/01_dit.ipynb #5d8ba402
 class Attention(nn.Module):
     "Multi-head self-attention with a fused and an explicit path."
     def __init__(self, width, num_heads):
@@ -123,7 +123,7 @@ def modulate(x, shift, scale): # (B, N, D), (B, D), (B, D)
     "`x*(1 + scale) + shift`, in one pass over `x`."
     return torch.addcmul(shift[:, None], x, 1 + scale[:, None])
 
-# %% ../../nbs/01_dit.ipynb #9e24639f
+# %% ../../nbs/01_dit.ipynb #63fa9a27
 class GELU(nn.Module):
     """GELU in its tanh form. Where no gradient is wanted, a processor computes it as
     x sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)), which is the same and twice as fast."""
@@ -134,7 +134,7 @@ class GELU(nn.Module):
         inner = torch.addcmul(torch.tensor(a), x, x, value=0.044715*a) # a (1 + 0.044715 x^2)
         return inner.mul_(x).sigmoid_().mul_(x)
 
-# %% ../../nbs/01_dit.ipynb #e1aea65f
+# %% ../../nbs/01_dit.ipynb #37d84c17
 class Mlp(nn.Module):
     "Two linear layers with a GELU between them, applied to each token."
     def __init__(self, width, hidden):
@@ -145,7 +145,7 @@ class Mlp(nn.Module):
     def forward(self, x): # (B, N, D)
         return self.fc2(self.act(self.fc1(x)))
 
-# %% ../../nbs/01_dit.ipynb #88632512
+# %% ../../nbs/01_dit.ipynb #bf1ec40a
 def _norm(width, eps=1e-6): # the official epsilon; scale and shift come from outside
     return nn.LayerNorm(width, elementwise_affine=False, eps=eps)
 
@@ -193,7 +193,7 @@ class _Sizes: # what follows from the fields of a DiTConfig
     tokens = property(lambda self: self.side**2)
     hidden = property(lambda self: self.mlp_hidden or int(self.hidden_size*self.mlp_ratio))
 
-# %% ../../nbs/01_dit.ipynb #76501ff7
+# %% ../../nbs/01_dit.ipynb #54cc0d50
 @dataclass(frozen=True)
 class DiTConfig(_Sizes):
     "Everything that fixes a DiT's parameter shapes, and what is computed with them."
@@ -214,14 +214,14 @@ class DiTConfig(_Sizes):
     def __post_init__(self):
         _check_fields(self)
 
-# %% ../../nbs/01_dit.ipynb #c2aa00cd
+# %% ../../nbs/01_dit.ipynb #0f74486b
 def config_dict(cfg:DiTConfig) -> dict: # for JSON; `DiTConfig(**config)` is the same again
     "What files say of a DiT. The last two fields are left out where they are official."
     official = DiTConfig()
     return {k: v for k, v in asdict(cfg).items()
             if k not in ('time_shift', 'mlp_eps') or v != getattr(official, k)}
 
-# %% ../../nbs/01_dit.ipynb #b8b3c8c9
+# %% ../../nbs/01_dit.ipynb #bc323ddd
 #| code-fold: true
 def _check_config(cfg): # what no DiT can be made of
     if cfg.input_size % cfg.patch_size:
@@ -235,7 +235,7 @@ def _check_images(cfg, x): # has the batch the shape that the network wants?
     if tuple(x.shape[1:]) != (C, side, side):
         raise ValueError(f'this DiT takes images of shape (B, {C}, {side}, {side}), got {tuple(x.shape)}')
 
-# %% ../../nbs/01_dit.ipynb #a68c9ced
+# %% ../../nbs/01_dit.ipynb #9cd7a02f
 class _DiTParts(nn.Module): # what a DiT holds
     def __init__(self, cfg):
         super().__init__()
@@ -268,7 +268,7 @@ class DiT(_DiTParts):
             x = block(x, c)
         return self.unpatchify(self.final_layer(x, c))
 
-# %% ../../nbs/01_dit.ipynb #9ff411dd
+# %% ../../nbs/01_dit.ipynb #12dee200
 def _image_of(x, cfg): # (B, N, p*p*C) -> (B, C, H, W)
     p, n, C = cfg.patch_size, cfg.side, cfg.out_channels
     B = x.shape[0] # len(x) would be a fixed number in an exported program
@@ -318,7 +318,7 @@ def set_fused(model:nn.Module, fused:bool) -> nn.Module:
             m.fused = fused
     return model
 
-# %% ../../nbs/01_dit.ipynb #4a31bf37
+# %% ../../nbs/01_dit.ipynb #52a8cd6e
 #| code-fold: true
 def few_heads(model:nn.Module, weights:int) -> nn.Module:
     "Let the explicit path compute about so many attention weights at a time, at least those of one head."
@@ -381,7 +381,7 @@ def _dit_computed(model): # the position code, unless somebody trained it
     same = have.device.type == 'meta' or torch.equal(have.detach().cpu(), code)
     return dict(pos_embed=code) if same else {}
 
-# %% ../../nbs/01_dit.ipynb #d7b5001f
+# %% ../../nbs/01_dit.ipynb #ba45f5b4
 @torch.no_grad()
 def _dit_modulation_range(model, train_steps=1000):
     "The largest value of SiLU(t + y) there can be, over all timesteps and classes."
@@ -404,7 +404,7 @@ def _block_ops(i, heads, width, eps): # eps: of both norms
         Op('linear', 'normed', 'hidden', f'{block}.mlp.fc1', gelu=True),
         Op('linear', 'hidden', 'x', f'{block}.mlp.fc2', gate=(mod, 5))]
 
-# %% ../../nbs/01_dit.ipynb #e00accaa
+# %% ../../nbs/01_dit.ipynb #b79da510
 #| code-fold: true
 def _dit_program(model):
     cfg, eps = model.cfg, model.final_layer.norm_final.eps
