@@ -7,6 +7,7 @@ __all__ = ['Steering', 'Part', 'expand', 'default_guided', 'Facts', 'floored', '
            'anatomy_of', 'facts_of', 'check_anatomy']
 
 # %% ../../nbs/01b_anatomy.ipynb #4ad18372
+#| code-fold: true
 import importlib
 import json
 import pkgutil
@@ -205,6 +206,7 @@ def anatomy_named(name:str # as files write it, e.g. 'DiT'
     return _REGISTRY[name]
 
 # %% ../../nbs/01b_anatomy.ipynb #d33dd705
+#| code-fold: true
 def _inner(model, classes):
     "The network inside `torch.compile`'s and other wrappers, or the model itself where none of these classes is."
     net = model
@@ -236,6 +238,7 @@ def facts_of(model:nn.Module # a network, or what holds one: quantized, compiled
     return anatomy.facts(_inner(model, anatomy.network))
 
 # %% ../../nbs/01b_anatomy.ipynb #5c8ad3e0
+#| code-fold: true
 def _inputs(model, parts, batch): # -> output, inputs of every part by name
     seen = {}
     def watch(name):
@@ -296,6 +299,7 @@ def _check_steering(model, part, batch):
            'are not its shift and scale')
 
 # %% ../../nbs/01b_anatomy.ipynb #ed1974ad
+#| code-fold: true
 def _check_maker(model, part, batch, before):
     "Factors on the maker's rows are factors on the input's channels."
     name, first, last = part.maker
