@@ -36,7 +36,7 @@ NO_STATEMENTS = [
     r'https?://\S+',
     r'\$\$.*?\$\$',
     r'\$[^$]+\$', # formulas; but $7.3$ is a statement
-    r'arXiv:?\s*\d{4}\.\d{4,5}',
+    r'arXiv:?\s*\d{4}\.\d{4,5}|\b\d{4}\.\d{5}\b',
     r'\b0x[0-9a-fA-F]+',
     r'\d{4}-\d\d-\d\d',
     r'\b(?:19|20)\d\d\b(?![.,]\d)(?!\s*(?:%|images|samples|steps))',
