@@ -99,7 +99,7 @@ def links(path) -> list: # of complaints
         prose = re.sub(r'^```.*?^```|(`+).*?\1', '', text, flags=re.S | re.M)
         targets = re.findall(r'\]\(\s*([^)\s]+)', prose) + re.findall(r'(?:src|href)="([^"]+)"', prose)
         out += [f'{place} {b}' for b in (broken_link(path, t) for t in targets) if b]
-        for name in re.findall(r'`[^`]*?\b(tqdit(?:\.[A-Za-z_]\w*)+)', text):
+        for name in re.findall(r'`[^`]*?(?<![/\w.])((?:tqdit|tq)(?:\.[A-Za-z_]\w*)+)', text):
             if not is_known(name):
                 out.append(f'{place} `{name}`: no such name in the package')
     return out
@@ -125,7 +125,7 @@ def names_in(body) -> dict: # name -> names inside it
 def module_names(file) -> dict: return names_in(ast.parse(file.read_text(encoding='utf-8')).body)
 
 
-def is_known(name) -> bool: # a dotted name that begins with tqdit
+def is_known(name) -> bool: # a dotted name that begins with tqdit, or tq for short
     place, parts = ROOT/'tqdit', name.split('.')[1:]
     if parts[-1] in ('json', 'safetensors', 'png', 'onnx', 'pt', 'com'): # a file
         return True
