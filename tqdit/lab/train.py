@@ -64,7 +64,7 @@ def hybrid_loss(model, # called as model(x, t, y), with noise and raw variance a
     mse = (eps - noise).square().flatten(1).mean(1) # (B,)
     return mse, _bound(diff, x0, x, t, eps, v).flatten(1).mean(1)/math.log(2)
 
-# %% ../../nbs/04_train.ipynb #39a8ce29
+# %% ../../nbs/04_train.ipynb #d9972029
 def _learning_rate(cfg, step): # of update `step`: up, a plateau, down, a low plateau
     down = (step/cfg.steps - cfg.decay_from)/(cfg.decay_to - cfg.decay_from)
     decay = 1 - (1 - cfg.lr_end)*min(max(down, 0), 1)
@@ -117,7 +117,7 @@ def _optimizers(model, cfg):
     muon = torch.optim.Muon(inner, cfg.lr, weight_decay=cfg.weight_decay, adjust_lr_fn='match_rms_adamw')
     return [muon, torch.optim.AdamW(rest, **adamw, weight_decay=0.)]
 
-# %% ../../nbs/04_train.ipynb #73c01372
+# %% ../../nbs/04_train.ipynb #46236271
 #| code-fold: true
 def check_training(facts, images, labels, cfg, world):
     "Raise `ValueError` for what cannot be trained."
@@ -204,7 +204,7 @@ def _update(self:Trainer) -> Tensor: # the two parts of the loss, shape (2,), th
 
 Trainer.update = _update
 
-# %% ../../nbs/04_train.ipynb #6c4fc3f5
+# %% ../../nbs/04_train.ipynb #b210cfca
 def _log(trainer, parts, took, late): # -> is it time to stop?
     "Enter the mean loss of some updates. All processes agree on it, and on when to stop."
     sums = torch.tensor([*torch.stack(parts).mean(0).tolist(), late], device=trainer.device)
@@ -239,13 +239,13 @@ def train(trainer:Trainer,
                     callback(trainer)
     return trainer
 
-# %% ../../nbs/04_train.ipynb #8109bfdd
+# %% ../../nbs/04_train.ipynb #f0758069
 #| code-fold: true
 def _bar(trainer, progress):
     hidden = not progress or trainer.rank > 0
     return tqdm(total=trainer.cfg.steps, initial=trainer.step, disable=hidden, leave=False)
 
-# %% ../../nbs/04_train.ipynb #79f8b149
+# %% ../../nbs/04_train.ipynb #97527b22
 def save_state(trainer:Trainer, path):
     "Write everything that resuming needs, atomically; of several processes only the first writes."
     if trainer.rank:
