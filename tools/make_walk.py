@@ -11,7 +11,7 @@ from tqdit.diffusion import Process
 from tqdit.models.anatomy import facts_of
 from tqdit.quant.collect import Calibration
 
-LABELS, SEED, STEPS, SCALE, COLOURS, LIMIT = [1, 4, 7, 8], 3, 20, 3, 40, 150_000
+LABELS, SEED, STEPS, EVERY, SCALE, COLOURS, LIMIT = [1, 4, 7, 8], 3, 20, 2, 2, 28, 150_000
 
 
 def beliefs(net) -> list: # of images (B, 3, 32, 32), one for each step
@@ -19,12 +19,10 @@ def beliefs(net) -> list: # of images (B, 3, 32, 32), one for each step
     process, seen = Process(facts_of(net), STEPS), []
     def remember(i, t, x, out): seen.append(process.clean(out, x, i).clamp(-1, 1))
     final = tq.sample(net, LABELS, steps=STEPS, seed=SEED, callback=remember, progress=False)
-    return [*seen[1:], final] # the first is noise
+    return [*seen[EVERY::EVERY], final] # the first is noise
 
 
-def frame(images) -> Image.Image:
-    grid = Image.fromarray(image_grid(images, len(LABELS), pad=1).numpy())
-    return grid.resize((grid.width*SCALE, grid.height*SCALE), Image.NEAREST)
+def enlarged(frame): return frame.resize((frame.width*SCALE, frame.height*SCALE), Image.NEAREST)
 
 
 def main():
@@ -33,10 +31,10 @@ def main():
     calibration = Calibration(dit, 8, 10)
     nets = [dit, *(tq.quantize(dit, 'W6A6', method, calibration=calibration) for method in ('min-max', 'tqdit'))]
     walks = [beliefs(net) for net in nets]
-    frames = [frame(torch.cat(rows)) for rows in zip(*walks)]
+    frames = [Image.fromarray(image_grid(torch.cat(rows), len(LABELS)).numpy()) for rows in zip(*walks)]
     palette = frames[-1].quantize(COLOURS)
-    frames = [f.quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
-    times = [220]*(len(frames) - 1) + [2500] # milliseconds
+    frames = [enlarged(f.quantize(palette=palette, dither=Image.Dither.NONE)) for f in frames]
+    times = [300]*(len(frames) - 1) + [2500] # milliseconds
     with atomic_path(picture) as tmp:
         frames[0].save(tmp, save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=True)
     size = picture.stat().st_size
