@@ -14,8 +14,8 @@ from tqdit.quant.collect import Calibration
 LABELS, SEED, STEPS, EVERY, SCALE, COLOURS, LIMIT = [1, 4, 7, 8], 3, 20, 2, 2, 28, 150_000
 
 
-def beliefs(net) -> list: # of images (B, 3, 32, 32), one for each step
-    "What the network takes for the clean images, step by step, and the images at the end."
+def beliefs(net) -> list: # of images (B, 3, 32, 32)
+    "What the network takes for the clean images at every second step, and the images at the end."
     process, seen = Process(facts_of(net), STEPS), []
     def remember(i, t, x, out): seen.append(process.clean(out, x, i).clamp(-1, 1))
     final = tq.sample(net, LABELS, steps=STEPS, seed=SEED, callback=remember, progress=False)
