@@ -21,7 +21,8 @@ from book_numbers import numbers, source_of, told
 ROOT = next((p for p in (Path.cwd(), *Path.cwd().parents, *Path(__file__).resolve().parents)
              if (p/'nbs/sidebar.yml').is_file()), None)
 KEPT = """
-index 000_twenty_minutes 06_uniform 07_histogram 08_regions 09_time 09b_grouping 09c_measured 10_policy
+index 000_twenty_minutes 00_core 01_dit 01b_anatomy 01c_program 02_checkpoint 03_diffusion 04_train
+05_classifier 06_uniform 07_histogram 08_regions 09_time 09b_grouping 09c_measured 10_policy
 10b_layers 10c_modulation 10d_quantized 11_fisher 11b_memory 11c_branch 12_collect 12b_search
 12c_fit 12e_ablation 15_engines 15b_integer 15c_convert 15d_parity 17b_results
 """.split()
