@@ -139,17 +139,17 @@ class Run:
                                                        process_group=0))
 
     def bring(self):
-        "Copy what has changed: records, logs, the table of all, and pictures in one file."
-        files = [*self.records, *(p.with_suffix('.log') for p in self.records)]
-        new = [p for p in files if p.is_file() and self.seen.get(p) != p.stat().st_mtime_ns]
-        for p in new:
-            self.seen[p] = p.stat().st_mtime_ns
-            copied(p, self.a.out/p.name)
-        if any(p.suffix == '.json' for p in new):
-            merge(self.all_records(), self.a.out/'table.json')
-            with tarfile.open(self.a.work/'pictures.tar', 'w') as tar:
-                tar.add(self.a.work/'pictures', 'pictures')
-            copied(self.a.work/'pictures.tar', self.a.out/'pictures.tar')
+        "Where a record has changed: the table of all, and pictures and logs in one file."
+        new = [p for p in self.records if p.is_file() and self.seen.get(p) != p.stat().st_mtime_ns]
+        self.seen.update((p, p.stat().st_mtime_ns) for p in new)
+        if not new:
+            return
+        merge(self.all_records(), self.a.out/'table.json')
+        with tarfile.open(self.a.work/'pictures.tar', 'w') as tar:
+            tar.add(self.a.work/'pictures', 'pictures')
+            for p in self.records:
+                tar.add(p.with_suffix('.log'), p.with_suffix('.log').name)
+        copied(self.a.work/'pictures.tar', self.a.out/'pictures.tar')
 
     def all_records(self): # the one that was packed, and those of this and of earlier calls
         return [self.a.folder/KNOWN, *sorted(self.a.work.glob('[0-9]*.json'))]

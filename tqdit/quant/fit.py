@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['rebin', 'layer_moments', 'moments', 'fit_factor', 'fit_bias', 'input_tables', 'Beforehand', 'check_watched',
-           'fit_layer', 'fit', 'settle_ranks', 'fine_tables', 'share_of_samples', 'layer_segments', 'searched_groups',
-           'release', 'fit_digest', 'Finished', 'settle_widths', 'fit_calibrated', 'fitted_folder']
+           'fit_layer', 'fit', 'settle_widths', 'settle_ranks', 'fine_tables', 'share_of_samples', 'layer_segments',
+           'searched_groups', 'release', 'fit_digest', 'Finished', 'fit_calibrated', 'fitted_folder']
 
 # %% ../../nbs/12c_fit.ipynb #12d00a07
 #| code-fold: true
@@ -353,16 +353,15 @@ def fit(
         ) -> Quantized: # its `.report` lists every choice
     "Choose all quantizers of a network. Raises `ValueError` for statistics of other groups or of other layers."
     _check_tables(S, policy)
+    policy = settle_widths(model, S, policy)
     q = empty(model, policy, searched_groups(model, S, policy) if policy.grouping == 'searched' else None)
     finished = Finished(resume, fit_digest(model, S, policy)) if resume else None
     _fit_layers(q, S, model, finished, progress, consume)
-    if policy.modulation:
-        q.report += _fit_modulations(q, model)
     _tell_others(finished)
     _tell_dead(q)
     return q
 
-# %% ../../nbs/12c_fit.ipynb #28be704a
+# %% ../../nbs/12c_fit.ipynb #bcca8e83
 #| code-fold: true
 def _fit_layers(q, S, model, finished, progress, consume): # one after another, or as they were kept
     if consume:
@@ -374,6 +373,8 @@ def _fit_layers(q, S, model, finished, progress, consume): # one after another, 
             q.report += _one_layer(q, name, S, model, finished, before)
             if consume:
                 release(S, q.part(name))
+    if q.policy.modulation:
+        q.report += _fit_modulations(q, model)
 
 # %% ../../nbs/12c_fit.ipynb #12d00b07
 #| code-fold: true
@@ -422,6 +423,19 @@ def _tell_dead(q): # a warning where layers had no gradient
     if dead:
         warnings.warn(f'no gradient reached {len(dead)} of {len(q.layers())} layers ({dead[0]}, …): nothing they do '
                       'reaches the output yet. Their errors were counted alike. Is this model trained?', stacklevel=3)
+
+# %% ../../nbs/12c_fit.ipynb #b38f1ca3
+#| code-fold: true
+def settle_widths(
+        model:nn.Module, S:Statistics, policy:Policy # in full precision, its tables, and what is wanted
+        ) -> Policy:
+    "The policy with a line in `widths` for every layer, if it has `mixed` ones; a layer named before keeps its widths."
+    from tqdit.quant.budget import damage_table, mixed_policy # which fits single layers with what stands here
+    if not policy.mixed:
+        return policy
+    _check_tables(S, policy)
+    given = replace(mixed_policy(damage_table(model, S, policy), policy, *policy.bits), mixed=False)
+    return replace(given, widths=(*policy.widths, *given.widths))
 
 # %% ../../nbs/12c_fit.ipynb #12d00r02
 #| code-fold: true
@@ -578,19 +592,6 @@ def _put_back(q, name, tensors, forms): # a layer as it was when it was kept
         owner, _, leaf = k.rpartition('.')
         setattr(layer.get_submodule(owner), leaf, v)
 
-# %% ../../nbs/12c_fit.ipynb #5a03acf7
-#| code-fold: true
-def settle_widths(
-        model:nn.Module, S:Statistics, policy:Policy # in full precision, its tables, and what is wanted
-        ) -> Policy:
-    "The policy with a line in `widths` for every layer, if it has `mixed` ones; a layer named before keeps its widths."
-    from tqdit.quant.budget import damage_table, mixed_policy # which fits single layers with what stands here
-    if not policy.mixed:
-        return policy
-    _check_tables(S, policy)
-    given = replace(mixed_policy(damage_table(model, S, policy), policy, *policy.bits), mixed=False)
-    return replace(given, widths=(*policy.widths, *given.widths))
-
 # %% ../../nbs/12c_fit.ipynb #12d00b09
 #| code-fold: true
 def fit_calibrated(
@@ -604,7 +605,6 @@ def fit_calibrated(
     if once:
         calibration.parts.pop('statistics') # whoever asks again collects again
     progress = calibration.progress if progress is None else progress
-    policy = settle_widths(calibration.model, S, policy)
     q = fit(calibration.model, S, policy, progress, once, resume)
     if policy.positions:
         add_positions(q, calibration, policy.positions)

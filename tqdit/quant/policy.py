@@ -17,11 +17,12 @@ from .uniform import code_range
 PLAIN = dict(scales='minmax', mrq=False, groups=1, weights='minmax', balance=False, center=False,
              correct=False, clip=1.)
 PAPER = dict(weights='search', balance=False, center=False, correct=False, clip=1.)
-STATIC = dict(rank=24, modulation=8)
-TOKEN = dict(tokens=True, rank=24, group=64, mrq=False, modulation=8)
-MIXED = dict(mixed=True)
+STATIC = dict(weights='roundings', rank=24, modulation=8)
+TOKEN = dict(weights='roundings', tokens=True, rank=24, group=64, mrq=False, balance=False, center=False,
+             moments=True, modulation=8)
+MIXED = dict(weights='roundings', mixed=True)
 NARROW = dict(group=64) # beside `STATIC`, for weights of less than six bits
-FOUR = dict(tokens=True, rank=32, group=64, mrq=False, modulation=8)
+FOUR = dict(weights='roundings', tokens=True, rank=32, group=64, mrq=False, modulation=8)
 
 def usual_clip(a_bits:int) -> float: # how much more an error of clipping counts
     "Never clip from six bits up; below, there are no codes to spare."
@@ -131,14 +132,16 @@ class Policy:
     def parse(cls,
               text, # 'W6A6', a `Bits`, a pair of numbers, or a policy, which is returned as it is
               **changes): # fields to set
-        """The policy of a width. Below six bits of weights `static` with groups, below six bits of activations `four`.
-        Raises `ValueError` for anything else."""
+        """The policy of a width. Below eight bits `average`; below six bits of weights `static` with groups, below six
+        bits of activations `four`. Raises `ValueError` for anything else."""
         if isinstance(text, cls):
             return text
         w, a = bits(text)
         if a < 6:
             return cls.four(w, a, **changes)
-        return cls.static(w, a, **{**NARROW, **changes}) if w < 6 else cls(w, a, **changes)
+        if w < 6:
+            return cls.static(w, a, **{**NARROW, **changes})
+        return cls(w, a, **changes) if min(w, a) == 8 else cls.average(w, a, **changes)
 
     def idea(self) -> str:
         "What it does beside scales for time groups, in a few words."
