@@ -355,13 +355,11 @@ def fit(
     q = empty(model, policy, searched_groups(model, S, policy) if policy.grouping == 'searched' else None)
     finished = Finished(resume, fit_digest(model, S, policy)) if resume else None
     _fit_layers(q, S, model, finished, progress, consume)
-    if policy.modulation:
-        q.report += _fit_modulations(q, model)
     _tell_others(finished)
     _tell_dead(q)
     return q
 
-# %% ../../nbs/12c_fit.ipynb #28be704a
+# %% ../../nbs/12c_fit.ipynb #bcca8e83
 #| code-fold: true
 def _fit_layers(q, S, model, finished, progress, consume): # one after another, or as they were kept
     if consume:
@@ -373,6 +371,8 @@ def _fit_layers(q, S, model, finished, progress, consume): # one after another, 
             q.report += _one_layer(q, name, S, model, finished, before)
             if consume:
                 release(S, q.part(name))
+    if q.policy.modulation:
+        q.report += _fit_modulations(q, model)
 
 # %% ../../nbs/12c_fit.ipynb #12d00b07
 #| code-fold: true
