@@ -31,6 +31,9 @@ def differences(path, folder) -> tuple: # how many cells are marked, and complai
     nb = nbformat.read(path, as_version=4)
     marked = [i for i, c in enumerate(nb.cells) if is_marked(c)]
     stored = {i: text_of(nb.cells[i]) for i in marked}
+    for cell in nb.cells: # the last one writes modules, and belongs to the project's own folder
+        if 'nbdev_export()' in cell.source:
+            cell.source = ''
     silent = [f'{path.name}: cell {i} is marked and shows no text' for i in marked if not stored[i].strip()]
     if not marked:
         return 0, []
