@@ -41,6 +41,7 @@ class PooledExtractor(FeatureExtractorBase):
         if x.dtype != torch.uint8:
             raise ValueError(f'the extractor takes uint8 images, got {x.dtype}')
 
+# %% ../../nbs/13_features.ipynb #59680839
 class FeatureExtractorClassifier(PooledExtractor):
     "The shipped classifier as torch-fidelity knows feature extractors: bytes in, features out."
     POOLED, COMPILES = '192', True
@@ -60,6 +61,7 @@ class FeatureExtractorClassifier(PooledExtractor):
         seen = {'192': pooled, 'spatial': maps[:, ::27].flatten(1), 'logits': self.net.head(pooled)}
         return tuple(seen[n] for n in self.features_list)
 
+# %% ../../nbs/13_features.ipynb #b25bdedf
 if CLASSIFIER not in FEATURE_EXTRACTORS_REGISTRY:
     register_feature_extractor(CLASSIFIER, FeatureExtractorClassifier)
 
@@ -92,6 +94,7 @@ def _fold_norms(net): # in place: every BatchNorm goes into the convolution befo
         setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
         setattr(module, norm, nn.Identity())
 
+# %% ../../nbs/13_features.ipynb #6259b313
 class FeatureExtractorEfficientNet(PooledExtractor):
     "EfficientNet-Lite0, trained on ImageNet, as torch-fidelity knows feature extractors."
     POOLED = '1280'
@@ -106,19 +109,23 @@ class FeatureExtractorEfficientNet(PooledExtractor):
         _fold_norms(self.trunk)
         self.trunk.to(memory_format=torch.channels_last)
 
-    def look(self, x): # uint8, shape (B, 3, H, W) -> a tuple of features
-        x = F.interpolate((x.float() - self.MEAN)/self.STD, (self.SIZE, self.SIZE), mode='bilinear', antialias=True)
-        maps = self.trunk.extract_features(x)                                   # (B, 1280, 7, 7)
-        pooled = maps.mean((2, 3))                                              # (B, 1280)
-        logits = pooled.new_zeros(len(x), 0) if self.head is None else self.head(pooled)
-        seen = {'1280': pooled, 'spatial': maps[:, ::128].flatten(1), 'logits': logits}
-        return tuple(seen[n] for n in self.features_list)
+# %% ../../nbs/13_features.ipynb #0c505e31
+def _look(self, x): # uint8, shape (B, 3, H, W) -> a tuple of features
+    x = F.interpolate((x.float() - self.MEAN)/self.STD, (self.SIZE, self.SIZE), mode='bilinear', antialias=True)
+    maps = self.trunk.extract_features(x)                                   # (B, 1280, 7, 7)
+    pooled = maps.mean((2, 3))                                              # (B, 1280)
+    logits = pooled.new_zeros(len(x), 0) if self.head is None else self.head(pooled)
+    seen = {'1280': pooled, 'spatial': maps[:, ::128].flatten(1), 'logits': logits}
+    return tuple(seen[n] for n in self.features_list)
 
-    def forward(self, x): # uint8, shape (B, 3, H, W)
-        self.check(x)
-        together = self.TOGETHER.get(x.device.type, 250)
-        return tuple(torch.cat(v) for v in zip(*map(self.look, x.split(together))))
+def _forward(self, x): # uint8, shape (B, 3, H, W)
+    self.check(x)
+    together = self.TOGETHER.get(x.device.type, 250)
+    return tuple(torch.cat(v) for v in zip(*map(self.look, x.split(together))))
 
+FeatureExtractorEfficientNet.look, FeatureExtractorEfficientNet.forward = _look, _forward
+
+# %% ../../nbs/13_features.ipynb #2067967f
 if EFFICIENTNET not in FEATURE_EXTRACTORS_REGISTRY:
     register_feature_extractor(EFFICIENTNET, FeatureExtractorEfficientNet)
 
@@ -128,6 +135,12 @@ def weights_digest(net:nn.Module) -> str: # 16 hexadecimal digits
     sums = [(k, v.double().sum().item(), v.double().norm().item()) for k, v in net.state_dict().items()]
     text = repr([(k, f'{total:.6e}', f'{norm:.6e}') for k, total, norm in sums])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+# %% ../../nbs/13_features.ipynb #4f1d9a5f
+LAYERS = { # of each network: pooled features, maps, logits; Inception's maps are taken by a hook
+    CLASSIFIER: ['192', 'spatial', 'logits'],
+    INCEPTION: ['2048', 'logits_unbiased'],
+    EFFICIENTNET: ['1280', 'spatial', 'logits']}
 
 def _extractor(name, layers, weights):
     "torch-fidelity's network of that name. Raises `CheckpointError` where its weights cannot be had."
@@ -143,11 +156,6 @@ def _extractor(name, layers, weights):
                               f'({type(e).__name__}: {e}); pass a file with --weights, or take {CLASSIFIER}') from None
 
 # %% ../../nbs/13_features.ipynb #c011
-LAYERS = { # of each network: pooled features, maps, logits; Inception's maps are taken by a hook
-    CLASSIFIER: ['192', 'spatial', 'logits'],
-    INCEPTION: ['2048', 'logits_unbiased'],
-    EFFICIENTNET: ['1280', 'spatial', 'logits']}
-
 class Features:
     "A network that looks at images: pooled features, a few of its maps, and logits."
     def __init__(self,
@@ -166,30 +174,36 @@ class Features:
     def _keep_maps(self, module, args, out):
         self.maps = out[:, :7].flatten(1)
 
-    @torch.no_grad()
-    def __call__(self, x:Tensor # uint8, shape (B, 3, H, W)
-                 ) -> dict: # pool (B, D), maps (B, S), logits (B, K), on the extractor's device
-        with torch.autocast(self.device.type, enabled=False): # in whatever precision the images were drawn
-            out = self.net(x.to(self.device))
-        return dict(pool=out[0], maps=self.maps if self.inception else out[1], logits=out[-1])
+# %% ../../nbs/13_features.ipynb #991eb5f1
+@torch.no_grad()
+def _see(self, x:Tensor # uint8, shape (B, 3, H, W)
+         ) -> dict: # pool (B, D), maps (B, S), logits (B, K), on the extractor's device
+    with torch.autocast(self.device.type, enabled=False): # in whatever precision the images were drawn
+        out = self.net(x.to(self.device))
+    return dict(pool=out[0], maps=self.maps if self.inception else out[1], logits=out[-1])
 
-    def check(self, shape, # (C, H, W) of one image
-              whose:str='these images'):
-        "Raise `ValueError` for images that this network cannot look at."
-        channels, high, wide = shape
-        if channels != 3:
-            raise ValueError(f'{whose} have {channels} channels, {self.name} looks at 3, red, green and blue')
-        if self.name == CLASSIFIER and (high, wide) != (32, 32):
-            raise ValueError(f'{whose} have {wide}×{high} pixels, {self.name} looks at 32×32; '
-                             f'take {INCEPTION} for other sizes')
+Features.__call__ = _see
 
-    @property
-    def terms(self): # the names under which results may go
-        if self.name == EFFICIENTNET:
-            return {k: f'{k}_efficientnet' for k in ('fd', 'sfd', 'kd', 'kd_std', 'score', 'score_std')}
-        if not self.inception:
-            return {}
-        return dict(fd='FID', sfd='sFID', kd='KID', kd_std='KID_std', score='IS', score_std='IS_std')
+# %% ../../nbs/13_features.ipynb #20b632b4
+def _check(self, shape, # (C, H, W) of one image
+           whose:str='these images'):
+    "Raise `ValueError` for images that this network cannot look at."
+    channels, high, wide = shape
+    if channels != 3:
+        raise ValueError(f'{whose} have {channels} channels, {self.name} looks at 3, red, green and blue')
+    if self.name == CLASSIFIER and (high, wide) != (32, 32):
+        raise ValueError(f'{whose} have {wide}×{high} pixels, {self.name} looks at 32×32; '
+                         f'take {INCEPTION} for other sizes')
+
+@property
+def _terms(self): # the names under which results may go
+    if self.name == EFFICIENTNET:
+        return {k: f'{k}_efficientnet' for k in ('fd', 'sfd', 'kd', 'kd_std', 'score', 'score_std')}
+    if not self.inception:
+        return {}
+    return dict(fd='FID', sfd='sFID', kd='KID', kd_std='KID_std', score='IS', score_std='IS_std')
+
+Features.check, Features.terms = _check, _terms
 
 # %% ../../nbs/13_features.ipynb #13sev002
 class Several:

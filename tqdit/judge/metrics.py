@@ -88,6 +88,7 @@ def check_metrics(metrics, # names
         raise ValueError(f"kd needs a reference with at least {subset} features, got {len(ref.t['kept'])}; "
                          'make one of more images, or leave kd out of the metrics')
 
+# %% ../../nbs/13c_metrics.ipynb #ab358869
 def measure(tally:Tally, ref:Reference,
         metrics=None, # names; by default all of `METRICS`
         labels:Tensor=None, # classes that were asked for, to see how often the classifier agrees, shape (n,)

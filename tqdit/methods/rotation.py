@@ -27,6 +27,7 @@ def hadamard(size:int # a power of two
         H = torch.cat([torch.cat([H, H], 1), torch.cat([H, -H], 1)])
     return H/size**.5
 
+# %% ../../nbs/12i_rotation.ipynb #5dfe8765
 def block_of(D:int) -> int: # the largest power of two that divides D
     return D & -D
 
@@ -44,27 +45,31 @@ class TurnedTokens(Measured):
     def encode(self, x, n): return super().encode(turned(x), n)
 
 # %% ../../nbs/12i_rotation.ipynb #ir004
+def _remeasure(q, name, layer, calibration, bits, turn): # a linear layer with measured tokens, turned or not
+    model, S, policy, how = calibration.model, calibration.statistics, q.policy, turned if turn else (lambda v: v)
+    f = torch.ones(layer.in_features) if layer.factor is None else layer.factor.cpu()
+    f, m = f.to(calibration.device), 0. if layer.center is None else layer.center
+    H = moments(S, name, policy.correct, layer.center)/f[:, None]/f
+    H = how(how(H).mT)
+    codes, scale, _ = fit_weight(how(target(model, q, name)), H, bits.w, policy.weights)
+    layer.set_weight(codes, scale)
+    layer.set_inputs((TurnedTokens if turn else Measured)(bits.a))
+    old, x = model.get_submodule(name), S[f'{name}.0/x']
+    rounded = layer.inputs[0]((x - m)/f)
+    layer.bias = old(x).mean(0) - layer.weight_hat() @ rounded.mean(0)
+    q.report.append(dict(layer=name, what='input 0', choice=type(layer.inputs[0]).__name__))
+
+# %% ../../nbs/12i_rotation.ipynb #9fdf428f
 def by_turned_tokens(calibration, bits, turn:bool=True): # False: the same without the rotation, to compare
     "Our method with measured tokens in front of linear layers, except where MRQ stays, turned or not."
-    model, S, policy = calibration.model, calibration.statistics, Policy(*bits, groups=calibration.groups.G)
-    q = fit(model, S, policy, calibration.progress)
-    how = turned if turn else (lambda v: v)
+    policy = Policy(*bits, groups=calibration.groups.G)
+    q = fit(calibration.model, calibration.statistics, policy, calibration.progress)
     for name, layer in q.layers().items():
-        if not isinstance(layer, QuantLinear) or q.part(name).roles == ('gelu',) or not layer.inputs:
-            continue
-        f = torch.ones(layer.in_features) if layer.factor is None else layer.factor.cpu()
-        f, m = f.to(calibration.device), 0. if layer.center is None else layer.center
-        H = moments(S, name, policy.correct, layer.center)/f[:, None]/f
-        H = how(how(H).mT)
-        codes, scale, _ = fit_weight(how(target(model, q, name)), H, bits.w, policy.weights)
-        layer.set_weight(codes, scale)
-        layer.set_inputs((TurnedTokens if turn else Measured)(bits.a))
-        old, x = model.get_submodule(name), S[f'{name}.0/x']
-        rounded = layer.inputs[0]((x - m)/f)
-        layer.bias = old(x).mean(0) - layer.weight_hat() @ rounded.mean(0)
-        q.report.append(dict(layer=name, what='input 0', choice=type(layer.inputs[0]).__name__))
+        if isinstance(layer, QuantLinear) and q.part(name).roles != ('gelu',) and layer.inputs:
+            _remeasure(q, name, layer, calibration, bits, turn)
     return q
 
+# %% ../../nbs/12i_rotation.ipynb #963a50d6
 @method('tqdit rotated', idea='ours with measured tokens whose channels are turned by Hadamard blocks',
         source='this book, chapter 12i', dynamic=True, note='MRQ stays in front of fc2')
 def rotated(calibration, bits): return by_turned_tokens(calibration, bits)

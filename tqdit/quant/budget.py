@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WEIGHT_BITS', 'INPUT_BITS', 'spend', 'weight_damages', 'input_damages', 'layer_damages', 'damage_table',
-           'mixed_policy', 'average_bits']
+           'mixed_policy', 'average_bits', 'settle_widths', 'fit_policy']
 
 # %% ../../nbs/12g_budget.ipynb #12gb0007
 import re
@@ -12,10 +12,18 @@ from dataclasses import replace
 import numpy as np
 from torch import nn
 from ..models.anatomy import Part, anatomy_of
-from .collect import Statistics
-from .fit import fit_factor, input_tables, moments
+from .collect import Calibration, Statistics
+from .fit import fit_calibrated, fit_factor, input_tables, moments
 from .policy import Policy
+from .quantized import Quantized
 from .search import expected_damage, fit_input, fit_weight
+
+# %% ../../nbs/12g_budget.ipynb #b69b21b5
+def _worth_keeping(spent, harm, limit): # indices of states, by their costs and damages
+    order = np.lexsort((harm, spent))
+    order = order[spent[order] <= limit]
+    best = np.minimum.accumulate(harm[order])
+    return order[np.append(True, harm[order][1:] < best[:-1])] # dearer ones must do less damage
 
 # %% ../../nbs/12g_budget.ipynb #12gb0012
 def spend(
@@ -32,13 +40,14 @@ def spend(
     spent, harm, came = np.zeros(1, cost.dtype), np.zeros(1), []
     for c, d, later in zip(cost, damage, rest):
         spent, harm = (spent[:, None] + c).ravel(), (harm[:, None] + d).ravel()
-        order = np.lexsort((harm, spent))
-        order = order[spent[order] <= budget - later]
-        best = np.minimum.accumulate(harm[order])
-        order = order[np.append(True, harm[order][1:] < best[:-1])] # dearer ones must do less damage
+        order = _worth_keeping(spent, harm, budget - later)
         spent, harm = spent[order], harm[order]
         came.append(np.divmod(order, len(c))) # the state before, and the option
-    state, chosen = len(spent) - 1, []
+    return _walked_back(came, len(spent) - 1)
+
+# %% ../../nbs/12g_budget.ipynb #de5d8f55
+def _walked_back(came, state): # the options that led to a state
+    chosen = []
     for before, option in reversed(came):
         chosen.append(int(option[state]))
         state = before[state]
@@ -47,9 +56,6 @@ def spend(
 # %% ../../nbs/12g_budget.ipynb #12gb0016
 WEIGHT_BITS, INPUT_BITS = (3, 4, 5, 6, 7, 8), (4, 5, 6, 7, 8) # widths to choose from
 
-def _with_bits(policy, w=None, a=None): # a policy of other widths everywhere
-    return replace(policy, widths=(('.*', w, a),)).at('')
-
 def weight_damages(W, S, name, policy, f=None, center=None, widths=WEIGHT_BITS) -> list:
     "Expected damage of a linear layer's weight at each width, its channels centered and balanced."
     H, F = moments(S, name, policy.correct, center), S[f'{name}/F']
@@ -57,6 +63,10 @@ def weight_damages(W, S, name, policy, f=None, center=None, widths=WEIGHT_BITS) 
         W, H = W*f, H/f[:, None]/f
     found = [fit_weight(W, H, k, policy.weights, 13)[2] for k in widths]
     return [(e*F/F.sum()).sum().item() if F.any() else 0. for e in found]
+
+# %% ../../nbs/12g_budget.ipynb #422daa8d
+def _with_bits(policy, w=None, a=None): # a policy of other widths everywhere
+    return replace(policy, widths=(('.*', w, a),)).at('')
 
 def input_damages(tables, policy, role=None, widths=INPUT_BITS) -> list: # importance, counts, centres, extremes
     "Expected damage of one input of a layer at each width."
@@ -68,6 +78,7 @@ def input_damages(tables, policy, role=None, widths=INPUT_BITS) -> list: # impor
         found.append(expected_damage(h.float(), c, quantizers).sum().item())
     return found
 
+# %% ../../nbs/12g_budget.ipynb #ba0bdea2
 def layer_damages(
         model:nn.Module, S:Statistics, # in full precision, and its tables
         part:Part, policy:Policy, # a layer, and everything but the widths
@@ -86,6 +97,7 @@ def layer_damages(
     return dict(layer=name, weights=W.numel() if linear else 0, values=round(values), w=w,
                 a=dict(zip(a_widths, np.sum(of_inputs, 0).tolist())))
 
+# %% ../../nbs/12g_budget.ipynb #37139831
 def damage_table(model:nn.Module, S:Statistics, policy:Policy=Policy(), **widths) -> list:
     "`layer_damages` of every layer with inputs that a policy covers."
     parts = [p for p in anatomy_of(model).parts(model) if policy.covers(p) and p.roles]
@@ -99,6 +111,7 @@ def _shared_out(rows, kind, size, average): # width of each layer by name
     chosen = spend(cost, [[*r[kind].values()] for r in rows], int(average*sizes.sum()))
     return {r['layer']: widths[k] for r, k in zip(rows, chosen)}
 
+# %% ../../nbs/12g_budget.ipynb #89cb3947
 def mixed_policy(
         rows:list, # from `damage_table`
         policy:Policy, # whose widths hold where no budget is given
@@ -119,6 +132,7 @@ def mixed_policy(
         lines.append((re.escape(name), w.get(name, usual.w_bits), a.get(name, usual.a_bits)))
     return replace(policy, widths=(*lines, *policy.widths))
 
+# %% ../../nbs/12g_budget.ipynb #646a0902
 def average_bits(rows:list, policy:Policy) -> tuple[float, float]:
     "Bits of a weight and of a value that enters a layer, on average."
     def mean(kind, size): # over all layers
@@ -126,3 +140,25 @@ def average_bits(rows:list, policy:Policy) -> tuple[float, float]:
         bits = [getattr(policy.at(r['layer']), kind) for r in rows]
         return float((sizes*bits).sum()/sizes.sum())
     return mean('w_bits', 'weights'), mean('a_bits', 'values')
+
+# %% ../../nbs/12g_budget.ipynb #215f146a
+def settle_widths(
+        model:nn.Module, S:Statistics, # in full precision, and its tables
+        policy:Policy # what is wanted
+        ) -> Policy:
+    "The policy with a line in `widths` for every layer, if `mixed` asks for it; else as it is."
+    if not policy.mixed:
+        return policy
+    uniform = replace(policy, mixed=False)
+    found = mixed_policy(damage_table(model, S, uniform), uniform, *policy.bits)
+    return replace(found, widths=(*policy.widths, *found.widths))
+
+# %% ../../nbs/12g_budget.ipynb #c41f2b58
+def fit_policy(
+        calibration:Calibration, # what it may look at
+        policy:Policy, # bits and everything else
+        progress:bool=None # show a bar; None: as the calibration does
+        ) -> Quantized:
+    "`fit_calibrated`, after the widths of a policy that has `mixed` ones are settled."
+    settled = settle_widths(calibration.model, calibration.statistics, policy)
+    return fit_calibrated(calibration, settled, progress)

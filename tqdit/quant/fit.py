@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['rebin', 'layer_moments', 'moments', 'fit_factor', 'fit_bias', 'input_tables', 'Beforehand', 'check_watched',
-           'fit_layer', 'fit', 'settle_widths', 'settle_ranks', 'fine_tables', 'share_of_samples', 'layer_segments',
-           'searched_groups', 'release', 'fit_digest', 'Finished', 'fit_calibrated', 'fitted_folder']
+           'fit_layer', 'fit', 'settle_ranks', 'fine_tables', 'share_of_samples', 'layer_segments', 'searched_groups',
+           'release', 'fit_digest', 'Finished', 'fit_calibrated', 'fitted_folder']
 
 # %% ../../nbs/12c_fit.ipynb #12d00a07
 #| code-fold: true
@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
@@ -353,7 +352,6 @@ def fit(
         ) -> Quantized: # its `.report` lists every choice
     "Choose all quantizers of a network. Raises `ValueError` for statistics of other groups or of other layers."
     _check_tables(S, policy)
-    policy = settle_widths(model, S, policy)
     q = empty(model, policy, searched_groups(model, S, policy) if policy.grouping == 'searched' else None)
     finished = Finished(resume, fit_digest(model, S, policy)) if resume else None
     _fit_layers(q, S, model, finished, progress, consume)
@@ -379,6 +377,9 @@ def _fit_layers(q, S, model, finished, progress, consume): # one after another, 
 # %% ../../nbs/12c_fit.ipynb #12d00b07
 #| code-fold: true
 def _check_tables(S, policy): # do they suit it, and are they there?
+    if policy.mixed:
+        raise ValueError('the widths of this policy are still to be chosen; `settle_widths` or `fit_policy` of '
+                         'tqdit.quant.budget does so')
     even = TimeGroups.even(policy.groups, S.groups.train_steps)
     if S.groups.G % policy.groups or not {*even.starts} <= {*S.groups.starts}:
         raise ValueError(f'statistics of {S.groups.G} groups cannot serve a policy with {policy.groups}')
@@ -423,19 +424,6 @@ def _tell_dead(q): # a warning where layers had no gradient
     if dead:
         warnings.warn(f'no gradient reached {len(dead)} of {len(q.layers())} layers ({dead[0]}, …): nothing they do '
                       'reaches the output yet. Their errors were counted alike. Is this model trained?', stacklevel=3)
-
-# %% ../../nbs/12c_fit.ipynb #b38f1ca3
-#| code-fold: true
-def settle_widths(
-        model:nn.Module, S:Statistics, policy:Policy # in full precision, its tables, and what is wanted
-        ) -> Policy:
-    "The policy with a line in `widths` for every layer, if it has `mixed` ones; a layer named before keeps its widths."
-    from tqdit.quant.budget import damage_table, mixed_policy # which fits single layers with what stands here
-    if not policy.mixed:
-        return policy
-    _check_tables(S, policy)
-    given = replace(mixed_policy(damage_table(model, S, policy), policy, *policy.bits), mixed=False)
-    return replace(given, widths=(*policy.widths, *given.widths))
 
 # %% ../../nbs/12c_fit.ipynb #12d00r02
 #| code-fold: true

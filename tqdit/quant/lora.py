@@ -15,6 +15,35 @@ from .modulation import QuantModulation
 from .quantized import Quantized
 
 # %% ../../nbs/10e_lora.ipynb #lc33
+def _sides(layer, spot, scale): # float64: c B in the rows it belongs to, shape (out, r), and A, shape (r, in)
+    a, device = spot.adapter, layer.codes.device
+    rows = slice(spot.first, spot.first + len(a.B))
+    left = torch.zeros(layer.out_features, len(a.A), dtype=torch.float64, device=device)
+    left[rows] = scale*a.factor*a.B.double().to(device)
+    return left, a.A.double().to(device)
+
+def _balanced_bias(layer, left, right): # what the change does to the centers goes into the bias
+    bias = layer.bias if layer.bias is not None else torch.zeros(layer.out_features, device=left.device)
+    return (bias.double() + left @ (right @ layer.center.double())).to(bias.dtype)
+
+# %% ../../nbs/10e_lora.ipynb #c6190b34
+def _branch(layer:QuantLinear, spot, scale):
+    "Add a change to a layer's low-rank branch; see the equation above."
+    left, right = _sides(layer, spot, scale)
+    if layer.center is not None:
+        layer.bias = _balanced_bias(layer, left, right)
+    if layer.factor is not None:
+        right = right*layer.factor.double()
+    if layer.smooth is None:
+        layer.smooth = torch.ones(1, layer.in_features, device=left.device)
+    left, right = left.float(), (right*layer.smooth[0].double()).float()
+    if layer.left is not None:
+        old_left, old_right = layer.branch_hat()
+        left, right = torch.cat([old_left, left], 1), torch.cat([old_right, right])
+    layer.left, layer.right = left, right
+    layer.left_scale = layer.right_scale = layer.steps = None # in floats from now on
+
+# %% ../../nbs/10e_lora.ipynb #8ce125b1
 def _refused(layer): # str or None
     if isinstance(layer, QuantModulation):
         return None if layer.codes is None else 'its weight is in codes, and a modulation has no branch beside it'
@@ -27,27 +56,16 @@ def _refused(layer): # str or None
     if layer.smooth is not None and len(layer.smooth) > 1:
         return f'its channels have {len(layer.smooth)} sets of factors, for ranges of time'
 
-def _branch(layer:QuantLinear, spot, scale):
-    "Add a change to a layer's low-rank branch; see the equation above."
-    a, device = spot.adapter, layer.codes.device
-    rows = slice(spot.first, spot.first + len(a.B))
-    left = torch.zeros(layer.out_features, len(a.A), dtype=torch.float64, device=device)
-    left[rows] = scale*a.factor*a.B.double().to(device)
-    right = a.A.double().to(device) # (r, in)
-    if layer.center is not None:
-        bias = layer.bias if layer.bias is not None else torch.zeros(layer.out_features, device=device)
-        layer.bias = (bias.double() + left @ (right @ layer.center.double())).to(bias.dtype)
-    if layer.factor is not None:
-        right = right*layer.factor.double()
-    if layer.smooth is None:
-        layer.smooth = torch.ones(1, layer.in_features, device=device)
-    left, right = left.float(), (right*layer.smooth[0].double()).float()
-    if layer.left is not None:
-        old_left, old_right = layer.branch_hat()
-        left, right = torch.cat([old_left, left], 1), torch.cat([old_right, right])
-    layer.left, layer.right = left, right
-    layer.left_scale = layer.right_scale = layer.steps = None # in floats from now on
+def _change(layer, spot, scale): # one layer of a new model
+    if isinstance(layer, QuantLinear):
+        _branch(layer, spot, scale)
+    elif isinstance(layer, QuantModulation):
+        layer.weight = changed(layer.weight, spot, scale)
+        layer.refresh()
+    else:
+        layer.weight = nn.Parameter(changed(layer.weight.detach(), spot, scale), requires_grad=False)
 
+# %% ../../nbs/10e_lora.ipynb #972419dc
 def attach_lora(q:Quantized, # quantized; it stays as it is
                 source, # folder of an adapter, or its .safetensors file
                 scale:float=1. # how strongly the adapter counts
@@ -63,12 +81,5 @@ def attach_lora(q:Quantized, # quantized; it stays as it is
             raise ValueError(f'{p.layer}: {why}; merge the adapter before quantizing')
     new = deepcopy(q, {id(v): v for v in [*q.parameters(), *q.buffers()]})
     for p in spots:
-        layer = new.net.get_submodule(p.layer)
-        if isinstance(layer, QuantLinear):
-            _branch(layer, p, scale)
-        elif isinstance(layer, QuantModulation):
-            layer.weight = changed(layer.weight, p, scale)
-            layer.refresh()
-        else:
-            layer.weight = nn.Parameter(changed(layer.weight.detach(), p, scale), requires_grad=False)
+        _change(new.net.get_submodule(p.layer), p, scale)
     return new

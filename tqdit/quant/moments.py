@@ -13,6 +13,11 @@ from .quantized import Correction, Quantized, correction
 from .time import TimeGroups
 
 # %% ../../nbs/12h_moments.ipynb #hm002
+def _moments_of(a, b): # of two sets of values, (C, n) float64 each: means, variances and covariance of each channel
+    mean, mean_hat = a.mean(1), b.mean(1)
+    a, b = a - mean[:, None], b - mean_hat[:, None]
+    return mean, mean_hat, a.square().mean(1), b.square().mean(1), (a*b).mean(1)
+
 def noise_moments(
         eps:Tensor, # full precision's guided noise, shape (n, C, H, W)
         eps_hat:Tensor, # the quantized network's, same shape
@@ -25,11 +30,8 @@ def noise_moments(
         a, b = (v[group == g].double().transpose(0, 1).flatten(1) for v in (eps, eps_hat)) # (C, samples*pixels)
         if not a.shape[1]:
             raise ValueError(f'no sample of time group {g}; draw the calibration set with the same groups')
-        mean, mean_hat = a.mean(1), b.mean(1)
-        a, b = a - mean[:, None], b - mean_hat[:, None]
-        rows.append((mean, mean_hat, a.square().mean(1), b.square().mean(1), (a*b).mean(1)))
-    names = 'mean', 'mean_hat', 'var', 'var_hat', 'cov'
-    return {k: torch.stack(v) for k, v in zip(names, zip(*rows))}
+        rows.append(_moments_of(a, b))
+    return {k: torch.stack(v) for k, v in zip(('mean', 'mean_hat', 'var', 'var_hat', 'cov'), zip(*rows))}
 
 # %% ../../nbs/12h_moments.ipynb #hm003
 RULES = 'squares', 'deviation', 'slope', 'both'
@@ -61,6 +63,11 @@ def regress(
     inverse = torch.linalg.inv(normal)
     return found, (inverse @ score.mT @ score @ inverse).diagonal()
 
+# %% ../../nbs/12h_moments.ipynb #5fac59f2
+def _drawn_in(B, squared_error): # the groups' numbers, each drawn towards zero by as much as its error deserves
+    spread = (B.square() - squared_error).median().clamp(min=0) # what the numbers have beyond their errors
+    return B*spread/(spread + squared_error).clamp(min=1e-30)
+
 def two_sided(
         eps:Tensor, eps_hat:Tensor, # of full precision, and of the quantized network, shape (n, C, H, W)
         x:Tensor, # the noisy images, same shape
@@ -74,9 +81,11 @@ def two_sided(
         means = [v.mean((0, 2, 3)) for v in mine] # (C,) each
         rows.append((*((v - m.view(1, -1, 1, 1)).flatten(1) for v, m in zip(mine, means)), *means))
     found = [regress(b - a, [a, c]) for a, b, c, *_ in rows] # of the error
-    B, error = (torch.stack([v[i][1] for v in found]) for i in (0, 1))
-    spread = (B.square() - error).median().clamp(min=0) # what the groups' numbers have beyond their errors
-    B = B*spread/(spread + error).clamp(min=1e-30)
+    B = _drawn_in(*(torch.stack([v[i][1] for v in found]) for i in (0, 1)))
+    return _solved(rows, B)
+
+# %% ../../nbs/12h_moments.ipynb #61ba126d
+def _solved(rows, B): # gain, pull and shift of the groups, whose pictures count B times
     A = torch.stack([1 + regress(b - a - pull*c, [a])[0][0] for (a, b, c, *_), pull in zip(rows, B)])
     A = torch.where(A > .1, A, 1.)[:, None]
     shift = torch.stack([m_a - (m_b - pull*m_c)/k for (*_, m_a, m_b, m_c), pull, k in zip(rows, B, A)])
@@ -101,6 +110,15 @@ class MomentCorrection(Correction):
         eps = out[:, :C]*per(self.gain) + x*per(self.pull) + per(self.shift)
         return torch.cat([eps, out[:, C:]], 1)
 
+# %% ../../nbs/12h_moments.ipynb #fbd076e4
+def _looked_at(q, calibration, most): # eps, eps_hat, group and x of the set, or of so many of its samples a group
+    C, groups = facts_of(calibration.model).shape[0], q.clock.groups
+    every = 1 if most is None else max(1, len(calibration.set['t'])//(most*groups.G))
+    known = 'noise' in calibration.parts
+    exact = calibration.noise[::every] if known or every == 1 else calibration.predict(calibration.model, every)
+    eps, eps_hat = (v[:, :C] for v in (exact, calibration.predict(q, every)))
+    return eps, eps_hat, groups.group_of(calibration.set['t'][::every].contiguous()), calibration.set['x'][::every]
+
 # %% ../../nbs/12h_moments.ipynb #hm005
 def add_moments(
         q:Quantized, # it gets a correction
@@ -113,17 +131,12 @@ def add_moments(
         raise ValueError(f'its output is corrected already, by a {type(q.correction).__name__}')
     if rule not in RULES:
         raise ValueError(f'a rule is one of {RULES}, got {rule!r}')
-    C, groups = facts_of(calibration.model).shape[0], q.clock.groups
-    every = 1 if most is None else max(1, len(calibration.set['t'])//(most*groups.G))
-    known = 'noise' in calibration.parts
-    exact = calibration.noise[::every] if known or every == 1 else calibration.predict(calibration.model, every)
-    eps, eps_hat = (v[:, :C] for v in (exact, calibration.predict(q, every)))
-    group, x = groups.group_of(calibration.set['t'][::every]), calibration.set['x'][::every]
+    eps, eps_hat, group, x = _looked_at(q, calibration, most)
     if rule == 'both':
-        gain, pull, shift = two_sided(eps, eps_hat, x, group, groups.G)
+        gain, pull, shift = two_sided(eps, eps_hat, x, group, q.clock.groups.G)
     else:
-        gain, shift = affine(noise_moments(eps, eps_hat, group, groups.G), rule)
-        pull = torch.zeros(groups.G, 1)
-    q.correction = MomentCorrection(groups, gain, pull, shift).to(calibration.device)
+        gain, shift = affine(noise_moments(eps, eps_hat, group, q.clock.groups.G), rule)
+        pull = torch.zeros(q.clock.groups.G, 1)
+    q.correction = MomentCorrection(q.clock.groups, gain, pull, shift).to(calibration.device)
     q.report.append(dict(layer='all', what='moments', choice=rule))
     return q

@@ -13,21 +13,12 @@ from ..core import Bits, bits
 from ..models.anatomy import Part
 from .uniform import code_range
 
-# %% ../../nbs/10_policy.ipynb #572a99b6
-PLAIN = dict(scales='minmax', mrq=False, groups=1, weights='minmax', balance=False, center=False,
-             correct=False, clip=1.)
-PAPER = dict(weights='search', balance=False, center=False, correct=False, clip=1.)
-STATIC = dict(weights='roundings', rank=24, modulation=8)
-TOKEN = dict(weights='roundings', tokens=True, rank=24, group=64, mrq=False, balance=False, center=False,
-             moments=True, modulation=8)
-MIXED = dict(weights='roundings', mixed=True)
-NARROW = dict(group=64) # beside `STATIC`, for weights of less than six bits
-FOUR = dict(weights='roundings', tokens=True, rank=32, group=64, mrq=False, modulation=8)
-
+# %% ../../nbs/10_policy.ipynb #16a57674
 def usual_clip(a_bits:int) -> float: # how much more an error of clipping counts
     "Never clip from six bits up; below, there are no codes to spare."
     return math.inf if a_bits >= 6 else 50.
 
+# %% ../../nbs/10_policy.ipynb #728a1b4c
 def checked_widths(widths) -> tuple: # of triples
     "Lines of a policy's `widths`, as tuples. Raises `ValueError` for what is none."
     out = tuple(tuple(line) for line in widths)
@@ -39,8 +30,11 @@ def checked_widths(widths) -> tuple: # of triples
                 code_range(k)
     return out
 
-
 # %% ../../nbs/10_policy.ipynb #be99d447
+#| code-fold: true
+_WORDS = dict(scales=('minmax', 'mse', 'fisher'), weights=('minmax', 'search', 'gptq', 'roundings'),
+              grouping=('even', 'searched'), moments=(False, True, 'squares', 'deviation', 'slope', 'both'))
+
 @dataclass(frozen=True)
 class Policy:
     "What is quantized, to how many bits, and how scales are chosen. Raises `ValueError` for what does not exist."
@@ -72,9 +66,7 @@ class Policy:
     def __post_init__(self):
         for k in (self.w_bits, self.a_bits, *([] if self.modulation is None else [self.modulation])):
             code_range(k)
-        known = dict(scales=('minmax', 'mse', 'fisher'), weights=('minmax', 'search', 'gptq', 'roundings'),
-                     grouping=('even', 'searched'), moments=(False, True, 'squares', 'deviation', 'slope', 'both'))
-        for field, values in known.items():
+        for field, values in _WORDS.items():
             if getattr(self, field) not in values:
                 raise ValueError(f'{field} is one of {values}, got {getattr(self, field)!r}')
         if self.clip is None:
@@ -98,77 +90,101 @@ class Policy:
     @property
     def name(self) -> str: return self.bits.name # for instance W6A6
 
-    @classmethod
-    def plain(cls, w_bits=8, a_bits=8, **changes):
-        "The baseline: min-max scales and nothing else."
-        return cls(w_bits, a_bits, **{**PLAIN, **changes})
-
-    @classmethod
-    def paper(cls, w_bits=8, a_bits=8, **changes):
-        "HO, MRQ and TGQ as the paper has them, nothing else."
-        return cls(w_bits, a_bits, **{**PAPER, **changes})
-
-    @classmethod
-    def static(cls, w_bits=6, a_bits=6, **changes):
-        "The best whose scales are all fixed beforehand: with a low-rank branch."
-        return cls(w_bits, a_bits, **{**STATIC, **changes})
-
-    @classmethod
-    def average(cls, w_bits=6, a_bits=6, **changes):
-        "Widths that differ by layer, on average those given: 8 bits where they count, fewer where they do not."
-        return cls(w_bits, a_bits, **{**MIXED, **changes})
-
-    @classmethod
-    def token(cls, w_bits=6, a_bits=6, **changes):
-        "The best that measures every token while running, with a low-rank branch."
-        return cls(w_bits, a_bits, **{**TOKEN, **changes})
-
-    @classmethod
-    def four(cls, w_bits=4, a_bits=4, **changes):
-        "For four bits: measured tokens, scales for groups of input channels, a wider branch."
-        return cls(w_bits, a_bits, **{**FOUR, **changes})
-
-    @classmethod
-    def parse(cls,
-              text, # 'W6A6', a `Bits`, a pair of numbers, or a policy, which is returned as it is
-              **changes): # fields to set
-        """The policy of a width. Below eight bits `average`; below six bits of weights `static` with groups, below six
-        bits of activations `four`. Raises `ValueError` for anything else."""
-        if isinstance(text, cls):
-            return text
-        w, a = bits(text)
-        if a < 6:
-            return cls.four(w, a, **changes)
-        if w < 6:
-            return cls.static(w, a, **{**NARROW, **changes})
-        return cls(w, a, **changes) if min(w, a) == 8 else cls.average(w, a, **changes)
-
-    def idea(self) -> str:
-        "What it does beside scales for time groups, in a few words."
-        words = ['measured tokens' if self.tokens else 'static scales']
-        if self.mixed:
-            words.append('widths by layer, so many bits on average')
-        if self.group:
-            words.append(f'scales for groups of {self.group} input channels')
-        if self.rank:
-            words.append(f'a low-rank branch of rank {self.rank} on average')
-        return ', '.join(words)
-
-    def covers(self, part:Part) -> bool:
-        "Does this policy quantize a part? Modulations have a field of their own."
-        if part.kind == 'modulation':
-            return False
-        return self.layers is None or re.fullmatch(self.layers, part.name) is not None
-
-    def at(self, name:str) -> 'Policy': # without `widths`
-        "The policy of one part, by its name: with the widths that the first fitting line of `widths` gives it."
-        for pattern, w, a in self.widths:
-            if re.fullmatch(pattern, name):
-                w, a = w or self.w_bits, a or self.a_bits
-                clip = usual_clip(a) if self.clip == usual_clip(self.a_bits) else self.clip
-                return replace(self, w_bits=w, a_bits=a, clip=clip, widths=())
-        return replace(self, widths=()) if self.widths else self
-
     def _repr_markdown_(self): # a table in notebooks; a bare | would end a cell
         rows = [(f.name, str(getattr(self, f.name)).replace('|', '&#124;')) for f in fields(self)]
         return '| field | value |\n| --- | --- |\n' + '\n'.join(f'| {n} | <code>{v}</code> |' for n, v in rows)
+
+# %% ../../nbs/10_policy.ipynb #53ef139b
+def _covers(self, part:Part) -> bool:
+    "Does this policy quantize a part? Modulations have a field of their own."
+    if part.kind == 'modulation':
+        return False
+    return self.layers is None or re.fullmatch(self.layers, part.name) is not None
+
+Policy.covers = _covers
+
+# %% ../../nbs/10_policy.ipynb #572a99b6
+PLAIN = dict(scales='minmax', mrq=False, groups=1, weights='minmax', balance=False, center=False,
+             correct=False, clip=1.)
+PAPER = dict(weights='search', balance=False, center=False, correct=False, clip=1.)
+
+def _plain(cls, w_bits=8, a_bits=8, **changes):
+    "The baseline: min-max scales and nothing else."
+    return cls(w_bits, a_bits, **{**PLAIN, **changes})
+
+def _paper(cls, w_bits=8, a_bits=8, **changes):
+    "HO, MRQ and TGQ as the paper has them, nothing else."
+    return cls(w_bits, a_bits, **{**PAPER, **changes})
+
+Policy.plain, Policy.paper = classmethod(_plain), classmethod(_paper)
+
+# %% ../../nbs/10_policy.ipynb #6316f884
+STATIC = dict(weights='roundings', rank=24, modulation=8)
+TOKEN = dict(weights='roundings', tokens=True, rank=24, group=64, mrq=False, balance=False, center=False,
+             moments=True, modulation=8)
+MIXED = dict(weights='roundings', mixed=True)
+NARROW = dict(group=64) # beside `STATIC`, for weights of less than six bits
+FOUR = dict(weights='roundings', tokens=True, rank=32, group=64, mrq=False, modulation=8)
+
+# %% ../../nbs/10_policy.ipynb #535f9c7f
+def _static(cls, w_bits=6, a_bits=6, **changes):
+    "The best whose scales are all fixed beforehand: with a low-rank branch."
+    return cls(w_bits, a_bits, **{**STATIC, **changes})
+
+def _average(cls, w_bits=6, a_bits=6, **changes):
+    "Widths that differ by layer, on average those given: 8 bits where they count, fewer where they do not."
+    return cls(w_bits, a_bits, **{**MIXED, **changes})
+
+def _token(cls, w_bits=6, a_bits=6, **changes):
+    "The best that measures every token while running, with a low-rank branch."
+    return cls(w_bits, a_bits, **{**TOKEN, **changes})
+
+def _four(cls, w_bits=4, a_bits=4, **changes):
+    "For four bits: measured tokens, scales for groups of input channels, a wider branch."
+    return cls(w_bits, a_bits, **{**FOUR, **changes})
+
+Policy.static, Policy.average = classmethod(_static), classmethod(_average)
+Policy.token, Policy.four = classmethod(_token), classmethod(_four)
+
+# %% ../../nbs/10_policy.ipynb #90aa14d1
+def _parse(cls,
+           text, # 'W6A6', a `Bits`, a pair of numbers, or a policy, which is returned as it is
+           **changes): # fields to set
+    """The policy of a width. Below eight bits `average`; below six bits of weights `static` with groups, below six
+    bits of activations `four`. Raises `ValueError` for anything else."""
+    if isinstance(text, cls):
+        return text
+    w, a = bits(text)
+    if a < 6:
+        return cls.four(w, a, **changes)
+    if w < 6:
+        return cls.static(w, a, **{**NARROW, **changes})
+    return cls(w, a, **changes) if min(w, a) == 8 else cls.average(w, a, **changes)
+
+Policy.parse = classmethod(_parse)
+
+# %% ../../nbs/10_policy.ipynb #5bff5bd4
+def _idea(self) -> str:
+    "What it does beside scales for time groups, in a few words."
+    words = ['measured tokens' if self.tokens else 'static scales']
+    if self.mixed:
+        words.append('widths by layer, so many bits on average')
+    if self.group:
+        words.append(f'scales for groups of {self.group} input channels')
+    if self.rank:
+        words.append(f'a low-rank branch of rank {self.rank} on average')
+    return ', '.join(words)
+
+Policy.idea = _idea
+
+# %% ../../nbs/10_policy.ipynb #7a35a198
+def _at(self, name:str) -> 'Policy': # without `widths`
+    "The policy of one part, by its name: with the widths that the first fitting line of `widths` gives it."
+    for pattern, w, a in self.widths:
+        if re.fullmatch(pattern, name):
+            w, a = w or self.w_bits, a or self.a_bits
+            clip = usual_clip(a) if self.clip == usual_clip(self.a_bits) else self.clip
+            return replace(self, w_bits=w, a_bits=a, clip=clip, widths=())
+    return replace(self, widths=()) if self.widths else self
+
+Policy.at = _at

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CARES', 'token_grid', 'shared_extremes', 'positioned', 'halves', 'Seen', 'look_at_positions', 'Care', 'careful_range',
-           'held_out_damage', 'add_positions', 'place_scales']
+           'held_out_damage', 'place_scales', 'add_positions']
 
 # %% ../../nbs/12j_positions.ipynb #jp001
 import re
@@ -30,6 +30,7 @@ def token_grid(
     fits = side and H % side == 0 and W % side == 0 and (H//side)*(W//side) == tokens
     return (H//side, W//side) if fits else None
 
+# %% ../../nbs/12j_positions.ipynb #81e6d822
 def shared_extremes(
         lo:Tensor, hi:Tensor, # smallest and largest value at every position, shape (..., N)
         grid:tuple, # rows and columns
@@ -48,6 +49,7 @@ def positioned(q:Quantized) -> list: # of names
         return q.part(name).roles == ('modulated',) and len(grids) == 1 and grids[0].kind.s.numel() == 1
     return [n for n, m in q.layers().items() if suits(n, m)]
 
+# %% ../../nbs/12j_positions.ipynb #1ccc41db
 def halves(group:Tensor # of time, shape (n,)
            ) -> Tensor: # 0 or 1, shape (n,)
     "Every other sample of a group is held out: 1."
@@ -145,6 +147,30 @@ def held_out_damage(
     return torch.stack(out)
 
 # %% ../../nbs/12j_positions.ipynb #jp009
+def place_scales(seen:Seen, facts:Facts, share:int, clip:float, least:float, cares:list
+                 ) -> dict: # choice, and the part of the damage that is left
+    "Give one layer scales for positions, if they pay."
+    lo, hi = seen.extremes()
+    grid = token_grid(lo.shape[-1], facts)
+    if grid is None:
+        return dict(choice=f'none: {lo.shape[-1]} tokens are no patches of an image')
+    lo, hi = shared_extremes(lo, hi, grid, share)
+    damages = held_out_damage(seen, [careful_range(lo[0], hi[0], c) for c in cares], min(clip, 50.))
+    best = int(damages[1:].argmin())
+    left = (damages[1 + best]/damages[0]).item()
+    if not left < least:
+        return dict(choice='none', left=left)
+    _take_table(seen, careful_range(lo.amin(0), hi.amax(0), cares[best])) # of all samples
+    return dict(choice=f'shrink {cares[best].shrink}, margin {cares[best].margin}', left=left)
+
+# %% ../../nbs/12j_positions.ipynb #a15f3f43
+def _take_table(seen, ends): # a grid for every group and position in place of the fitted ones
+    old = seen.layer.inputs[0]
+    grids = [minmax_quantizer(a[:, None], b[:, None], old.bits) for a, b in zip(*ends)]
+    table = ByTime([PositionQuantizer(old.bits, v.s, v.z) for v in grids], old.clock)
+    seen.layer.set_inputs(table.to(ends[0].device))
+
+# %% ../../nbs/12j_positions.ipynb #22cc15d6
 def add_positions(
         q:Quantized, # its uniform inputs behind modulated LayerNorms may be replaced
         calibration:Calibration, # what it was fitted on
@@ -161,22 +187,3 @@ def add_positions(
         found = place_scales(s, facts, share, q.policy.clip, least, cares)
         q.report.append(dict(layer=name, what='positions', **found))
     return q
-
-def place_scales(seen:Seen, facts:Facts, share:int, clip:float, least:float, cares:list
-                 ) -> dict: # choice, and the part of the damage that is left
-    "Give one layer scales for positions, if they pay."
-    lo, hi = seen.extremes()
-    grid = token_grid(lo.shape[-1], facts)
-    if grid is None:
-        return dict(choice=f'none: {lo.shape[-1]} tokens are no patches of an image')
-    lo, hi = shared_extremes(lo, hi, grid, share)
-    damages = held_out_damage(seen, [careful_range(lo[0], hi[0], c) for c in cares], min(clip, 50.))
-    best = int(damages[1:].argmin())
-    left = (damages[1 + best]/damages[0]).item()
-    if not left < least:
-        return dict(choice='none', left=left)
-    ends = careful_range(lo.amin(0), hi.amax(0), cares[best]) # of all samples
-    old = seen.layer.inputs[0]
-    grids = [minmax_quantizer(a[:, None], b[:, None], old.bits) for a, b in zip(*ends)]
-    seen.layer.set_inputs(ByTime([PositionQuantizer(old.bits, v.s, v.z) for v in grids], old.clock).to(lo.device))
-    return dict(choice=f'shrink {cares[best].shrink}, margin {cares[best].margin}', left=left)
