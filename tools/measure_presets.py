@@ -11,7 +11,7 @@ from tqdit.core import best_device, check_output, save_record
 from tqdit.models.checkpoint import load_dit
 from tqdit.models.dit import DiT, dit_config, fill_zeros, init_weights
 from tqdit.quant.collect import Calibration
-from tqdit.quant.fit import fit_calibrated
+from tqdit.quant.budget import fit_policy
 from tqdit.quant.policy import Policy
 
 PRESETS = dict(default=(Policy, 6, 6), static=(Policy.static, 6, 6), average=(Policy.average, 6, 6),
@@ -50,7 +50,7 @@ def seconds(device, work): # of what it does, and its result
 
 def row_of(calibration, device, name, calibrated):
     make, w, a = PRESETS[name]
-    fitted, q = seconds(device, lambda: fit_calibrated(calibration, make(w, a), progress=False))
+    fitted, q = seconds(device, lambda: fit_policy(calibration, make(w, a), progress=False))
     return dict(policy=name, width=q.policy.name, calibration_s=calibrated, fit_s=fitted,
                 total_s=round(calibrated + fitted, 1))
 

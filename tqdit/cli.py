@@ -28,6 +28,7 @@ from .core import save_record, text_table, to_uint8, user_path
 from .diffusion import SPACINGS, sample
 from .face import load, quantize
 from .hub import fetched
+from .integer.convert import to_int8
 from .integer import onnx_export, torch_export # noqa: F401 (the second is one more form of `tqdit export`)
 from .integer.engines import engines, known_engines
 from .judge import draw as judge_draw
@@ -63,22 +64,38 @@ class Comparison:
         self.bar.set_description(f'{name}: sampling')
         start = time.time()
         self.images[name] = x = sample(model, **self.drawing, progress=not self.bar.disable)
+        seconds = round(time.time() - start, 1)
         distance = psnr(x, self.images['FP32']).mean().item() if self.rows else None
         self.rows.append(dict(model=name, size_mb=round(size/1e6, 1),
                               psnr_db=None if distance is None else round(distance, 2),
-                              calibration_s=calibration, sampling_s=round(time.time() - start, 1)))
+                              calibration_s=calibration, floats_s=seconds, integers_s=self.by_integers(name, model)))
         self.bar.update()
+
+    def by_integers(self, name, model): # seconds of the same images, or None where there is no integer form
+        if not self.rows:
+            return None
+        try:
+            net = to_int8(model)
+        except ValueError:
+            return None
+        self.bar.set_description(f'{name}: sampling with integers')
+        start = time.time()
+        sample(net, **self.drawing, progress=not self.bar.disable)
+        return round(time.time() - start, 1)
 
 # %% ../nbs/18b_cli.ipynb #c0c4e8d8
 def compare(model, # in full precision
             widths, # for instance ['W8A8', 'W6A6']
             labels, # class of each image
-            method:str='tqdit', steps:int=20, seed:int=0, guidance:float=1.5,
+            method='tqdit', # or several names, each of which gives a row for each width
+            steps:int=20, seed:int=0, guidance:float=1.5,
             samples:int=4, # calibration images in each time group
             progress:bool=True) -> tuple[dict, list]: # images by name, and a list of rows (dicts)
     "Sample in full precision and at each width from the same noise. PSNR is the mean over images, in dB."
     look = '{l_bar}{bar}| {n}/{total} [{elapsed}]'
-    with tqdm(total=2 + 2*len(widths), disable=not progress, file=sys.stderr, bar_format=look) as bar:
+    several = not isinstance(method, str)
+    pairs = [(width, name) for width in widths for name in (method if several else [method])]
+    with tqdm(total=2 + 2*len(pairs), disable=not progress, file=sys.stderr, bar_format=look) as bar:
         both = Comparison(labels, steps, seed, guidance, bar)
         both.add('FP32', model, model_bytes(model))
         bar.set_description('calibration')
@@ -87,36 +104,38 @@ def compare(model, # in full precision
         calibration.statistics
         shared = time.time() - start
         bar.update()
-        for width in widths:
-            bar.set_description(f'{width}: fitting')
+        for width, name in pairs:
+            label = f'{name} {bits(width).name}' if several else bits(width).name
+            bar.set_description(f'{label}: fitting')
             start = time.time()
-            q = quantize(model, width, method, calibration=calibration, progress=progress)
+            q = quantize(model, width, name, calibration=calibration, progress=progress)
             bar.update()
-            both.add(bits(width).name, q, file_bytes(q), round(shared + time.time() - start, 1))
+            both.add(label, q, file_bytes(q), round(shared + time.time() - start, 1))
     return both.images, both.rows
 
 # %% ../nbs/18b_cli.ipynb #4e6f50df
 HEADS = dict(model='model', size_mb='size, MB', psnr_db='PSNR against FP32, dB', calibration_s='calibration, s',
-             sampling_s='sampling, s')
+             floats_s='sampling in floats, s', integers_s='with integers, s')
 
 def draw_panels(images:dict, # by model name
                 rows:list, # from `compare`
                 path, # the PNG to write, atomically
-                nrow:int=5): # images in a row of a panel
-    "Panels FP32 | W8A8 | … of the same noises."
+                nrow:int=10): # images in a row of a panel
+    "A panel for each model, one below the other, of the same noises."
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     n = len(next(iter(images.values())))
     nrow = min(nrow, n)
-    size = (len(images)*max(.62*nrow, 1.5) + .2, .62*-(-n//nrow) + .6) # the titles need 0.4 of it
+    size = (max(.8*nrow, 4.2), len(images)*(.8*-(-n//nrow) + .34)) # the titles need 4 inches, and 0.3 above images
     fig = Figure(figsize=size, dpi=160, layout='constrained')
     FigureCanvasAgg(fig)
-    axes = fig.subplots(1, len(images), squeeze=False)[0]
+    axes = fig.subplots(len(images), 1, squeeze=False)[:, 0]
     for ax, (name, x), row in zip(axes, images.items(), rows):
         ax.imshow(image_grid(x, nrow), interpolation='nearest')
         ax.axis('off')
-        note = '' if row['psnr_db'] is None else f", {row['psnr_db']:.1f} dB"
-        ax.set_title(f"{name}   {row['size_mb']} MB{note}", fontsize=9)
+        ax.set_anchor('W')
+        note = '' if row['psnr_db'] is None else f", PSNR {row['psnr_db']:.1f} dB"
+        ax.set_title(f"{name}: {row['size_mb']} MB{note}", fontsize=11, loc='left')
     with atomic_path(path) as tmp:
         fig.savefig(tmp)
 
@@ -149,7 +168,7 @@ def run_demo(a) -> int:
         raise ValueError(f'--images must be at least 1, got {a.images}')
     if a.steps < 1:
         raise ValueError(f'--steps must be at least 1, got {a.steps}')
-    find_method(a.method)
+    names = [find_method(name) for name in a.method]
     model = _floats(a)
     facts = facts_of(model)
     if facts.shape[0] != 3:
@@ -159,7 +178,7 @@ def run_demo(a) -> int:
         check_output(out/name, a.checkpoint)
     guidance = a.guidance if facts.null is not None else 1.
     labels = torch.arange(a.images) % max(facts.classes, 1)
-    images, rows = compare(model, a.bits, labels, a.method, a.steps, a.seed, guidance)
+    images, rows = compare(model, a.bits, labels, names, a.steps, a.seed, guidance)
     draw_panels(images, rows, out/'demo.png')
     save_record(out/'demo.json', rows, seed=a.seed, samples=a.images, seconds=time.time() - start, device=a.device,
                 command=' '.join(['tqdit', *a.argv]))
@@ -360,17 +379,17 @@ def _device(text): # for argparse
         raise argparse.ArgumentTypeError('this machine has no GPU that torch can use; take cpu')
     return text
 
-def _add_model(p):
+def _add_model(p, **method): # what --method has else
     p.add_argument('--checkpoint', default='tqdit-cifar10',
                    help='a DiT: official .pt, .safetensors, or a folder of diffusers')
     p.add_argument('--heads', type=int, help='its number of heads, where the width is none of the official ones')
     p.add_argument('--kind', choices=('dit', 'sit'), help='what it is, where its file does not say; by default a DiT')
-    p.add_argument('--method', default='tqdit', help='one of those that `tqdit methods` lists')
+    p.add_argument('--method', **{'default': 'tqdit', 'help': 'one of those that `tqdit methods` lists', **method})
     p.add_argument('--guidance', type=float, default=1.5, help='guidance scale; a model without a null class has none')
 
 def _add_demo(p):
-    _add_model(p)
-    p.add_argument('--bits', nargs='+', type=_width, default=['W8A8', 'W6A6'], metavar='WkAk', help='e.g. W8A8 W4A8')
+    _add_model(p, nargs='+', default=['min-max', 'tqdit'], help='one or several of those that `tqdit methods` lists')
+    p.add_argument('--bits', nargs='+', type=_width, default=['W6A6'], metavar='WkAk', help='e.g. W8A8 W4A8')
     p.add_argument('--images', type=int, default=10, help='how many, one of each class in turn')
     p.add_argument('--steps', type=int, default=20, help='DDIM steps')
     p.add_argument('--seed', type=int, default=0, help='of the noise; the same gives the same images')

@@ -33,6 +33,7 @@ def spaced(steps:int, # T, 1..train_steps
         return _by_adding(steps, train_steps)
     return np.round(np.linspace(0, train_steps - 1, steps)).astype(int).tolist() if steps > 1 else [train_steps - 1]
 
+# %% ../nbs/03_diffusion.ipynb #647fca24
 def _by_adding(steps, train_steps): # a float stride, added up and rounded: `space_timesteps`
     stride = (train_steps - 1)/(steps - 1) if steps > 1 else 1
     place, found = 0., []
@@ -41,6 +42,7 @@ def _by_adding(steps, train_steps): # a float stride, added up and rounded: `spa
         place += stride
     return found
 
+# %% ../nbs/03_diffusion.ipynb #b3f8edac
 def _by_stride(steps, train_steps): # the smallest whole stride that visits so many
     lengths = {stride: len(range(0, train_steps, stride)) for stride in range(train_steps, 0, -1)}
     strides = {n: stride for stride, n in lengths.items()} # the smallest stride of each length stands last
@@ -51,11 +53,19 @@ def _by_stride(steps, train_steps): # the smallest whole stride that visits so m
                          f'take {below} or {above} steps')
     return [*range(0, train_steps, strides[steps])]
 
+# %% ../nbs/03_diffusion.ipynb #de64deaf
+#| code-fold: true
 def _timesteps(T, train_steps, t, spacing): # ascending timesteps, one for each sampling step
     t = np.asarray(spaced(T, train_steps, spacing) if t is None else t).astype(int)
     if not len(t) or (np.diff(t) <= 0).any() or not 0 <= t[0] <= t[-1] < train_steps:
         raise ValueError(f'timesteps must ascend within 0..{train_steps - 1}, found {t.tolist()}')
     return t
+
+def _table(schedule, name, like): # one of a schedule's tables, where `like` is; none is copied twice
+    key = name, like.device, like.dtype
+    if key not in schedule._on:
+        schedule._on[key] = torch.as_tensor(schedule.tables[name]).to(like.device, like.dtype)
+    return schedule._on[key]
 
 # %% ../nbs/03_diffusion.ipynb #03de0005
 class Schedule:
@@ -65,61 +75,53 @@ class Schedule:
             train_steps:int, # timesteps the model was trained with
             tables:dict): # by name, one value for each step; at least signal, noise, signal_prev, noise_prev
         self.t, self.T, self.train_steps, self.tables = t, len(t), train_steps, tables
-        self._on = {} # tables by (name, device, dtype), so that none is copied twice
-
+        self._on = {} # tables by (name, device, dtype)
     def __repr__(self):
         return f'{type(self).__name__} of {self.T} steps at t = {self.t[:3].tolist()} … {self.t[-1]}'
-
     def at(self, name, i, like):
         "One table's values at steps `i` (int or shape (B,)), shaped to multiply `like`."
-        key = name, like.device, like.dtype
-        if key not in self._on:
-            self._on[key] = torch.as_tensor(self.tables[name]).to(like.device, like.dtype)
-        return self._on[key][i].reshape(-1, *[1]*(like.ndim - 1))
-
+        return _table(self, name, like)[i].reshape(-1, *[1]*(like.ndim - 1))
     def q_sample(self, x0, i, noise):
         "Noisy images: signal x0 + noise level times noise."
         return self.at('signal', i, x0)*x0 + self.at('noise', i, x0)*noise
-
     def predict_x0(self, x, i, eps):
         "The clean images that `x` and their noise `eps` imply."
         return (x - self.at('noise', i, x)*eps)/self.at('signal', i, x)
 
+# %% ../nbs/03_diffusion.ipynb #5621c5dc
+def _linear_abar(train_steps): # the linear schedule of DDPM
+    return np.cumprod(1 - np.linspace(0.1, 20, train_steps)/train_steps)
+
+def _log_beta_tilde(beta, beta_tilde): # beta_tilde[0] is 0: its neighbour stands in
+    first = beta_tilde[1:2] if len(beta) > 1 else beta[:1]
+    return np.log(np.append(first, beta_tilde[1:]))
+
+def _ddpm_tables(d): # of a Diffusion
+    return dict(
+        signal=d.abar**0.5, noise=(1 - d.abar)**0.5,
+        signal_prev=d.abar_prev**0.5, noise_prev=(1 - d.abar_prev)**0.5,
+        log_beta=np.log(d.beta), log_beta_tilde=d.log_beta_tilde,
+        log_beta_large=np.log(np.append(np.exp(d.log_beta_tilde[:1]), d.beta[1:])),
+        mean_x0=d.abar_prev**0.5*d.beta/(1 - d.abar),
+        mean_x=(1 - d.beta)**0.5*(1 - d.abar_prev)/(1 - d.abar))
+
 # %% ../nbs/03_diffusion.ipynb #a79251ec
 class Diffusion(Schedule):
     "Noise schedule of DDPM (arXiv 2006.11239), respaced to `T` of the steps it was trained with."
-    def __init__(self,
-            T:int=1000, # sampling steps, 1..train_steps
+    def __init__(self, T:int=1000, # sampling steps, 1..train_steps
             train_steps:int=1000, # steps the model was trained with
             t=None, # the model's timestep at each sampling step, ascending; by default T of them
             spacing:str='even'): # of these: 'even', 'official' or 'ddim'
         t = _timesteps(T, train_steps, t, spacing)
-        every = np.cumprod(1 - np.linspace(0.1, 20, train_steps)/train_steps)
-        self.abar = every[t]
+        self.abar = _linear_abar(train_steps)[t]
         self.abar_prev = np.append(1., self.abar[:-1])
         self.beta = 1 - self.abar/self.abar_prev
         self.beta_tilde = self.beta*(1 - self.abar_prev)/(1 - self.abar)
-        # beta_tilde is 0 at i = 0 and has no logarithm: the next one stands in, as in the official code
-        first = self.beta_tilde[1:2] if len(t) > 1 else self.beta[:1]
-        self.log_beta_tilde = np.log(np.append(first, self.beta_tilde[1:]))
-        super().__init__(t, train_steps, self._make_tables())
-
-    def _make_tables(self):
-        return dict(
-            signal=self.abar**0.5,
-            noise=(1 - self.abar)**0.5,
-            signal_prev=self.abar_prev**0.5,
-            noise_prev=(1 - self.abar_prev)**0.5,
-            log_beta=np.log(self.beta),
-            log_beta_large=np.log(np.append(np.exp(self.log_beta_tilde[:1]), self.beta[1:])),
-            log_beta_tilde=self.log_beta_tilde,
-            mean_x0=self.abar_prev**0.5*self.beta/(1 - self.abar),
-            mean_x=(1 - self.beta)**0.5*(1 - self.abar_prev)/(1 - self.abar))
-
+        self.log_beta_tilde = _log_beta_tilde(self.beta, self.beta_tilde)
+        super().__init__(t, train_steps, _ddpm_tables(self))
     def posterior(self, x0, x, i):
         "Mean of q(x_prev | x, x0)."
         return self.at('mean_x0', i, x)*x0 + self.at('mean_x', i, x)*x
-
     def log_variance(self, v, i):
         "Log variance of a DDPM step from the network's raw variance channels `v`."
         lo, hi = self.at('log_beta_tilde', i, v), self.at('log_beta', i, v)
@@ -140,6 +142,21 @@ class Flow(Schedule):
         s_prev = np.append(0., s[:-1])
         super().__init__(t, train_steps, dict(signal=1 - s, noise=s, signal_prev=1 - s_prev, noise_prev=s_prev))
 
+# %% ../nbs/03_diffusion.ipynb #6dbe0cb9
+def _ddim(schedule, x0, x, i): # keep both guesses, mix them for the earlier time
+    at = schedule.at
+    eps = (x - at('signal', i, x)*x0)/at('noise', i, x) # consistent with a clipped x0
+    return at('signal_prev', i, x)*x0 + at('noise_prev', i, x)*eps
+
+def _ddpm(process, x0, x, i, v, noise): # draw from the posterior; v may have no channels
+    if process.facts.prediction == 'flow':
+        raise ValueError("a flow has no DDPM step; use the sampler 'ddim', which is Euler's step there")
+    s = process.schedule
+    mean = s.posterior(x0, x, i)
+    fixed = 'log_beta_tilde' if process.variance == 'small' else 'log_beta_large'
+    log_variance = s.log_variance(v, i) if v.shape[1] else s.at(fixed, i, x)
+    return mean + (log_variance/2).exp()*noise
+
 # %% ../nbs/03_diffusion.ipynb #750a6764
 @dataclass(eq=False)
 class Process:
@@ -150,70 +167,65 @@ class Process:
     schedule:Schedule = None # by default the one of the network's kind
     spacing:str = 'even' # of timesteps by default: 'even', or as the official code has them, 'official' or 'ddim'
     variance:str = 'small' # of DDPM without a learned one: 'small', or 'large', as the official code has it
-
     def __post_init__(self):
         if self.variance not in ('small', 'large'):
             raise ValueError(f"the variance is 'small' or 'large', found {self.variance!r}")
         if self.schedule is None:
             self.schedule = self.own_schedule()
         self.steps, self.t = self.schedule.T, self.schedule.t
-
     def own_schedule(self) -> Schedule:
         "The one of the network's kind. Raises `ValueError` for a flow's spacing that is none of its own."
-        f = self.facts
-        if f.prediction != 'flow':
-            return Diffusion(self.steps, f.train_steps, self.t, self.spacing)
-        if self.spacing != 'even':
-            raise ValueError(f"the spacing {self.spacing!r} is that of DiT's own sampler, and this network is a flow, "
-                             "whose steps are 'even'")
-        return Flow(self.steps, f.train_steps, self.t, f.first)
+        return _own_schedule(self.facts, self.steps, self.t, self.spacing)
 
-    def clean(self,
-            out:Tensor, # the network's output, shape (B, C or 2C, H, W)
-            x:Tensor, # the noisy images it saw, shape (B, C, H, W)
-            i:int # sampling step
-            ) -> Tensor: # shape (B, C, H, W)
-        "The clean images that the output implies. Raises `ValueError` for an output of other channels."
-        C, kind = self.facts.shape[0], self.facts.prediction
-        if out.shape[1] not in (C, 2*C):
-            raise ValueError(f'the network returned {out.shape[1]} channels; expected {C}, or {2*C} with a variance')
-        if kind == 'eps':
-            return self.schedule.predict_x0(x, i, out[:, :C])
-        noise = self.schedule.at('noise', i, x)
-        if kind == 'v':
-            return self.schedule.at('signal', i, x)*x - noise*out[:, :C]
-        return x + noise*out[:, :C] if self.facts.reverse else x - noise*out[:, :C]
+# %% ../nbs/03_diffusion.ipynb #d3c4ab6c
+#| code-fold: true
+def _own_schedule(f, steps, t, spacing): # f are a network's facts
+    if f.prediction != 'flow':
+        return Diffusion(steps, f.train_steps, t, spacing)
+    if spacing != 'even':
+        raise ValueError(f"the spacing {spacing!r} is that of DiT's own sampler, and this network is a flow, "
+                         "whose steps are 'even'")
+    return Flow(steps, f.train_steps, t, f.first)
 
-    def step(self,
-            out:Tensor, # the network's output, shape (B, C or 2C, H, W)
-            x:Tensor, # the noisy images it saw, shape (B, C, H, W)
-            i:int, # sampling step
-            noise:Tensor=None, # fresh noise for a DDPM step; None takes a DDIM step (of a flow, Euler's)
-            clip:bool=None # clip the predicted clean image to [-1, 1]; by default where it has three channels
-            ) -> Tensor: # images at step i - 1, shape (B, C, H, W); the clean ones where i is 0
-        "One step towards the clean images."
-        x0 = self.clean(out, x, i)
-        if self.facts.shape[0] == 3 if clip is None else clip:
-            x0 = x0.clamp(-1, 1)
-        if i == 0:
-            return x0
-        return self._ddim(x0, x, i) if noise is None else self._ddpm(x0, x, i, out[:, x.shape[1]:], noise)
+# %% ../nbs/03_diffusion.ipynb #d786b8fa
+def _clean(self,
+        out:Tensor, # the network's output, shape (B, C or 2C, H, W)
+        x:Tensor, # the noisy images it saw, shape (B, C, H, W)
+        i:int # sampling step
+        ) -> Tensor: # shape (B, C, H, W)
+    "The clean images that the output implies. Raises `ValueError` for an output of other channels."
+    C, kind = self.facts.shape[0], self.facts.prediction
+    if out.shape[1] not in (C, 2*C):
+        raise ValueError(f'the network returned {out.shape[1]} channels; expected {C}, or {2*C} with a variance')
+    if kind == 'eps':
+        return self.schedule.predict_x0(x, i, out[:, :C])
+    noise = self.schedule.at('noise', i, x)
+    if kind == 'v':
+        return self.schedule.at('signal', i, x)*x - noise*out[:, :C]
+    return x + noise*out[:, :C] if self.facts.reverse else x - noise*out[:, :C]
 
-    def _ddim(self, x0, x, i):
-        at = self.schedule.at
-        eps = (x - at('signal', i, x)*x0)/at('noise', i, x) # consistent with a clipped x0
-        return at('signal_prev', i, x)*x0 + at('noise_prev', i, x)*eps
+Process.clean = _clean
 
-    def _ddpm(self, x0, x, i, v, noise):
-        if self.facts.prediction == 'flow':
-            raise ValueError("a flow has no DDPM step; use the sampler 'ddim', which is Euler's step there")
-        mean = self.schedule.posterior(x0, x, i)
-        s = self.schedule
-        fixed = 'log_beta_tilde' if self.variance == 'small' else 'log_beta_large'
-        log_variance = s.log_variance(v, i) if v.shape[1] else s.at(fixed, i, x)
-        return mean + (log_variance/2).exp()*noise
+# %% ../nbs/03_diffusion.ipynb #e3c3169b
+def _step(self,
+        out:Tensor, # the network's output, shape (B, C or 2C, H, W)
+        x:Tensor, # the noisy images it saw, shape (B, C, H, W)
+        i:int, # sampling step
+        noise:Tensor=None, # fresh noise for a DDPM step; None takes a DDIM step (of a flow, Euler's)
+        clip:bool=None # clip the predicted clean image to [-1, 1]; by default where it has three channels
+        ) -> Tensor: # images at step i - 1, shape (B, C, H, W); the clean ones where i is 0
+    "One step towards the clean images."
+    x0 = self.clean(out, x, i)
+    if self.facts.shape[0] == 3 if clip is None else clip:
+        x0 = x0.clamp(-1, 1)
+    if i == 0:
+        return x0
+    return _ddim(self.schedule, x0, x, i) if noise is None else _ddpm(self, x0, x, i, out[:, x.shape[1]:], noise)
+
+Process.step = _step
 
 # %% ../nbs/03_diffusion.ipynb #b4268244
+#| code-fold: true
 def _to_time(model, facts): # timesteps -> the network's own time
     try:
         return anatomy_of(model).to_time
@@ -272,6 +284,7 @@ def walk(net:Callable, # called as net(x, t, y), for instance from `guided`
     yield -1, None, x
 
 # %% ../nbs/03_diffusion.ipynb #03de0012
+#| code-fold: true
 def _labels(labels, facts): # -> LongTensor (n,)
     known = f'whole numbers in 0..{facts.classes - 1}'
     if facts.null is not None:
@@ -307,6 +320,7 @@ def _for_sampler(model, sampler, steps, spacing): # a model may answer another t
     return model if other is getattr(model, '_orig_mod', None) else other # a compiled model stays compiled
 
 # %% ../nbs/03_diffusion.ipynb #90365b16
+#| code-fold: true
 def _draw(net, y, process, stream, fresh, clip, callback): # -> images of one batch, on the CPU
     def noise(): return stream(*process.facts.shape)
     for _, _, x in walk(net, noise(), y, process, noise if fresh else None, clip, callback):

@@ -18,7 +18,7 @@ from .models.diffusers_layout import AsDiffusers, is_diffusers
 from .models.sit import load_floats
 from .quant.collect import Calibration
 from .quant.file import is_quantized_file, load_quantized, save_quantized
-from .quant.fit import fit_calibrated
+from .quant.budget import fit_policy
 from .quant.policy import Policy
 from .quant.quantized import Quantized, TimedModel
 
@@ -110,7 +110,7 @@ def quantize(model:nn.Module, # in full precision; it stays as it is, but one of
     else:
         if not isinstance(bits, Policy) and progress:
             print(f'{policy.name}: {policy.idea()}; pass a Policy to choose otherwise', file=sys.stderr)
-        q = fit_calibrated(calibration, policy, progress)
+        q = fit_policy(calibration, policy, progress)
         q.method = name
     return theirs.exchange(source, q, engine) if theirs else q
 

@@ -6,6 +6,7 @@
 __all__ = ['integer_layers', 'seen_by', 'parity', 'parity_batches', 'image_parity', 'fused_parity', 'check_parity', 'main']
 
 # %% ../../nbs/15d_parity.ipynb #pa07
+#| code-fold: true
 import argparse
 import platform
 import time
@@ -20,11 +21,12 @@ from .native.stack import layer_errors, stack_of
 from ..quant.file import load_quantized
 from ..quant.quantized import Quantized
 
-# %% ../../nbs/15d_parity.ipynb #pa10
+# %% ../../nbs/15d_parity.ipynb #c8a25844
 def integer_layers(net:IntegerModel) -> list: # of names
     "Everything in a model that multiplies integers."
     return [n for n, m in net.net.named_modules() if isinstance(m, (Integer, IntModulation))]
 
+# %% ../../nbs/15d_parity.ipynb #c6e1c3f1
 @torch.no_grad()
 def seen_by(model:Quantized, names:list, *batch) -> dict: # name -> (inputs, output)
     "What goes into some layers of a model, and what comes out, during one evaluation."
@@ -39,6 +41,7 @@ def seen_by(model:Quantized, names:list, *batch) -> dict: # name -> (inputs, out
             h.remove()
     return seen
 
+# %% ../../nbs/15d_parity.ipynb #pa10
 @torch.no_grad()
 def parity(model:Quantized, # the simulation
            net:IntegerModel, # from `to_int8`
@@ -65,6 +68,7 @@ def parity_batches(model:Quantized, groups, batch_size:int, g:torch.Generator): 
         y = labels[torch.randint(len(labels), (len(t),), generator=g)]
         yield x, model.anatomy.to_time(t), y
 
+# %% ../../nbs/15d_parity.ipynb #cea5c65f
 def image_parity(model, net, images:int, steps:int, seed:int) -> dict:
     "How near images are, by both samplers. PSNR is None where all are equal to the bit."
     out, labels = {}, torch.arange(images) % model.facts.classes
@@ -75,7 +79,8 @@ def image_parity(model, net, images:int, steps:int, seed:int) -> dict:
         out[f'{sampler}_equal'] = int(p.isinf().sum())
     return out
 
-# %% ../../nbs/15d_parity.ipynb #pa26b
+# %% ../../nbs/15d_parity.ipynb #pa26
+#| code-fold: true
 def fused_parity(model:Quantized, path, engine:str, groups, images:int, steps:int, seed:int) -> dict:
     "The same for a model whose blocks run in one call: the largest error of a layer in LSB, and images in dB."
     net, worst = load_int8(path, engine), 0.
@@ -89,7 +94,6 @@ def fused_parity(model:Quantized, path, engine:str, groups, images:int, steps:in
             worst = max([worst, *(r['lsb'] for r in layer_errors(model, stack, *inputs))])
     return dict(fused_lsb=worst, **{f'fused_{k}': v for k, v in image_parity(model, net, images, steps, seed).items()})
 
-# %% ../../nbs/15d_parity.ipynb #pa26
 def check_parity(path, # a quantized file
                  engine:str, # one of `engine_names()`
                  groups=None, # time groups to look at; None: all
@@ -117,6 +121,7 @@ def check_parity(path, # a quantized file
                 **fused_parity(model, path, engine, groups, images, steps, seed))
 
 # %% ../../nbs/15d_parity.ipynb #pa28
+#| code-fold: true
 def _parser():
     p = argparse.ArgumentParser('tqdit.integer.parity', formatter_class=argparse.ArgumentDefaultsHelpFormatter,
                                 description='Does the integer model compute what its simulation does?')
@@ -144,5 +149,6 @@ def main(argv=None):
             save_record(a.out, rows, seed=a.seed, samples=samples, seconds=time.time() - began, device='cpu')
 
 # %% ../../nbs/15d_parity.ipynb #pa29
+#| code-fold: true
 if __name__ == '__main__' and '__file__' in globals(): # as a command, not in a notebook
     main()

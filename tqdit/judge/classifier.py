@@ -7,6 +7,7 @@ __all__ = ['CIFAR10_CLASSES', 'ResBlock', 'Classifier', 'held_out', 'one_cycle',
            'save_classifier', 'load_classifier', 'look', 'feature_statistics', 'frechet_distance', 'judge', 'main']
 
 # %% ../../nbs/05_classifier.ipynb #6fbab8c8
+#| code-fold: true
 import argparse
 import math
 import os
@@ -27,8 +28,6 @@ from ..models.anatomy import facts_of
 from ..models.checkpoint import CheckpointError, load_dit, read_tensors, shipped
 
 # %% ../../nbs/05_classifier.ipynb #1ddccbd2
-CIFAR10_CLASSES = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
-
 class ResBlock(nn.Module):
     "Pre-activation residual block: (B, c_in, H, W) -> (B, c_out, H/stride, W/stride)."
     def __init__(self,
@@ -36,18 +35,28 @@ class ResBlock(nn.Module):
             c_out:int, # channels that go out
             stride:int): # 2 halves the resolution
         super().__init__()
+        same = c_in == c_out and stride == 1
         self.bn1 = nn.BatchNorm2d(c_in)
         self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(c_out)
         self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
-        same = c_in == c_out and stride == 1
         self.skip = None if same else nn.Conv2d(c_in, c_out, 1, stride, bias=False)
-
     def forward(self, x):
         h = F.relu(self.bn1(x))
         skip = x if self.skip is None else self.skip(h)
         h = self.conv1(h)
         return self.conv2(F.relu(self.bn2(h))) + skip
+
+# %% ../../nbs/05_classifier.ipynb #b46bb64d
+CIFAR10_CLASSES = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
+
+def _stages(widths, blocks): # a convolution, then the stages of residual blocks
+    layers, c = [nn.Conv2d(3, 16, 3, 1, 1, bias=False)], 16
+    for stage, width in enumerate(widths):
+        for j in range(blocks):
+            layers.append(ResBlock(c, width, 2 if stage > 0 and j == 0 else 1))
+            c = width
+    return nn.Sequential(*layers)
 
 # %% ../../nbs/05_classifier.ipynb #05net002
 class Classifier(nn.Module):
@@ -57,25 +66,16 @@ class Classifier(nn.Module):
             widths:tuple=(64, 128, 192), # channels of each stage; the last are the features
             blocks:int=3): # in each stage
         super().__init__()
-        layers, c = [nn.Conv2d(3, 16, 3, 1, 1, bias=False)], 16
-        for stage, width in enumerate(widths):
-            for j in range(blocks):
-                first = stage > 0 and j == 0
-                layers.append(ResBlock(c, width, 2 if first else 1))
-                c = width
-        self.body = nn.Sequential(*layers)
-        self.norm = nn.BatchNorm2d(c)
-        self.head = nn.Linear(c, num_classes)
+        self.body = _stages(widths, blocks)
+        self.norm = nn.BatchNorm2d(widths[-1])
+        self.head = nn.Linear(widths[-1], num_classes)
         for m in self.modules():
             if isinstance(m, nn.Conv2d):
                 nn.init.kaiming_normal_(m.weight, mode='fan_out')
-
     def maps(self, x): # images in [-1, 1], (B, 3, H, W) -> (B, D, H/4, W/4)
         return F.relu(self.norm(self.body(x)))
-
     def features(self, x): # (B, 3, H, W) -> (B, D)
         return self.maps(x).mean((2, 3))
-
     def forward(self, x): # (B, 3, H, W) -> (B, num_classes)
         return self.head(self.features(x))
 
@@ -124,20 +124,26 @@ class Progress:
     "How much of a training is done, by steps or by the clock, whichever is ahead."
     def __init__(self, total:int, seconds:float):
         self.total, self.seconds, self.start = total, seconds, None
-
     def __call__(self, step):
         if step == 20:
             self.start = time.time()             # the first steps compile, they do not count
         late = (time.time() - self.start)/self.seconds if self.start else 0.
         return max(step/self.total, late)
 
-# %% ../../nbs/05_classifier.ipynb #05trn002
+# %% ../../nbs/05_classifier.ipynb #f7e5abed
+#| code-fold: true
 def _shuffled(train, batch_size, g): # batches of indices without end; each epoch has a new order
     whole = len(train)//batch_size*batch_size
     while True:
         order = train[torch.randperm(len(train), generator=g, device=train.device)]
         yield from order[:whole].split(batch_size)
 
+def _fresh(classes, seed): # a new classifier; the global generator is put back
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return Classifier(classes)
+
+# %% ../../nbs/05_classifier.ipynb #05trn002
 def _loss(net, x, y): # images in [-1, 1] (B, 3, H, W), label weights (B, K)
     x = x.contiguous(memory_format=torch.channels_last)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
@@ -148,12 +154,26 @@ def _average(avg, now, n): # weights averaged over the last 500 steps or so, ove
     decay = min(0.998, (1 + int(n))/(10 + int(n)))
     return get_ema_multi_avg_fn(decay)(avg, now, n)
 
-def _fresh(classes, seed): # a new classifier; the global generator is put back
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return Classifier(classes)
-
 # %% ../../nbs/05_classifier.ipynb #05trn004
+#| code-fold: true
+def _trained(net, model, data, done, g, lr, weight_decay, mix): # -> the averaged weights
+    images, labels, batches = data
+    coin, classes = np.random.default_rng(g.initial_seed()), int(labels.max()) + 1
+    averaged = AveragedModel(model, multi_avg_fn=_average, use_buffers=True)
+    opt = torch.optim.SGD(model.parameters(), lr, momentum=0.9, nesterov=True, weight_decay=weight_decay)
+    for step, idx in enumerate(batches):
+        if (p := done(step)) >= 1:
+            break
+        opt.param_groups[0]['lr'] = one_cycle(p, lr)
+        x, y = _augment(images[idx].float()/127.5 - 1, g), F.one_hot(labels[idx], classes).float()
+        if coin.random() < mix:
+            x, y = _cutmix(x, y, g)
+        _loss(net, x, y).backward()
+        opt.step()
+        opt.zero_grad(set_to_none=True)
+        averaged.update_parameters(model)
+    return averaged.module
+
 def train_classifier(images:Tensor, # uint8, shape (n, 3, 32, 32)
         labels:Tensor, # shape (n,)
         epochs:int=120, batch_size:int=512,
@@ -171,30 +191,14 @@ def train_classifier(images:Tensor, # uint8, shape (n, 3, 32, 32)
     if len(train) < batch_size:
         raise ValueError(f'{len(train)} images to train on, fewer than one batch of {batch_size}; lower batch_size')
     images, labels, train = images.to(device), labels.to(device), train.to(device)
-    classes = int(labels.max()) + 1
-    model = (model or _fresh(classes, seed)).to(device, memory_format=torch.channels_last)
+    model = (model or _fresh(int(labels.max()) + 1, seed)).to(device, memory_format=torch.channels_last)
     net = torch.compile(model) if compile else model
-    averaged = AveragedModel(model, multi_avg_fn=_average, use_buffers=True)
-    opt = torch.optim.SGD(model.parameters(), lr, momentum=0.9, nesterov=True, weight_decay=weight_decay)
-    g, coin = torch.Generator(device).manual_seed(seed), np.random.default_rng(seed)
-    total = epochs*(len(train)//batch_size)
-    done = Progress(total, seconds)
-    bar = tqdm(_shuffled(train, batch_size, g), total=total, disable=not progress, leave=False)
-    for step, idx in enumerate(bar):
-        if (p := done(step)) >= 1:
-            break
-        opt.param_groups[0]['lr'] = one_cycle(p, lr)
-        x, y = _augment(images[idx].float()/127.5 - 1, g), F.one_hot(labels[idx], classes).float()
-        if coin.random() < mix:
-            x, y = _cutmix(x, y, g)
-        _loss(net, x, y).backward()
-        opt.step()
-        opt.zero_grad(set_to_none=True)
-        averaged.update_parameters(model)
-    bar.close()
-    return averaged.module.eval().requires_grad_(False)
+    g, total = torch.Generator(device).manual_seed(seed), epochs*(len(train)//batch_size)
+    with tqdm(_shuffled(train, batch_size, g), total=total, disable=not progress, leave=False) as bar:
+        averaged = _trained(net, model, (images, labels, bar), Progress(total, seconds), g, lr, weight_decay, mix)
+    return averaged.eval().requires_grad_(False)
 
-# %% ../../nbs/05_classifier.ipynb #a917ad93
+# %% ../../nbs/05_classifier.ipynb #0fb8e5ad
 def save_classifier(model:Classifier,
         path, # a .safetensors file
         **metadata): # strings
@@ -203,6 +207,7 @@ def save_classifier(model:Classifier,
     with atomic_path(path) as tmp:
         save_file(sd, tmp, metadata=metadata)
 
+# %% ../../nbs/05_classifier.ipynb #a917ad93
 def load_classifier(path=None, # by default the shipped one
         device='cpu') -> Classifier: # float32, eval mode
     "Load a judge. Raises `FileNotFoundError` or `CheckpointError`."
@@ -243,7 +248,8 @@ def frechet_distance(a:dict, b:dict) -> float:
     from torch_fidelity.metric_fid import fid_statistics_to_metric
     return float(fid_statistics_to_metric(a, b, verbose=False)['frechet_inception_distance'])
 
-# %% ../../nbs/05_classifier.ipynb #263b4cbf
+# %% ../../nbs/05_classifier.ipynb #d884e65d
+#| code-fold: true
 def _gathered(*tensors): # the rows of all processes together
     if not dist.is_initialized():
         return tensors
@@ -251,6 +257,8 @@ def _gathered(*tensors): # the rows of all processes together
     dist.all_gather_object(parts, tensors)
     return tuple(torch.cat(p) for p in zip(*parts))
 
+# %% ../../nbs/05_classifier.ipynb #263b4cbf
+#| code-fold: true
 def judge(model, # a DiT, or any network with an anatomy
         net:Classifier, # the judge
         reference:dict, # `feature_statistics` of real images
@@ -275,6 +283,7 @@ def judge(model, # a DiT, or any network with an anatomy
                 guidance=guidance, sampler=sampler, seed=seed), x
 
 # %% ../../nbs/05_classifier.ipynb #e9de8462
+#| code-fold: true
 def _parser():
     p = argparse.ArgumentParser('tqdit.judge.classifier', description='Train the judge, or let it judge trained DiTs.')
     p.add_argument('--data', required=True, help='folder for CIFAR-10 (downloaded if need be), or an .npz')
@@ -293,6 +302,7 @@ def _parser():
     return p
 
 # %% ../../nbs/05_classifier.ipynb #05cmd001
+#| code-fold: true
 def _train(a, images, labels, device, began):
     model = train_classifier(images, labels, a.epochs, seed=a.seed, device=device, compile=a.compile, seconds=a.seconds)
     save_classifier(model, a.out)
@@ -321,6 +331,7 @@ def _judge_all(a, images, device, began):
         print({k: v for k, v in results[-1].items() if k in ('checkpoint', 'agreement', 'fd', 'seconds')}, flush=True)
 
 # %% ../../nbs/05_classifier.ipynb #05cmd002
+#| code-fold: true
 def main(argv=None):
     "The command `python -m tqdit.judge.classifier`; see `--help`."
     a, began = _parser().parse_args(argv), time.time()
@@ -343,5 +354,6 @@ def main(argv=None):
             dist.destroy_process_group()
 
 # %% ../../nbs/05_classifier.ipynb #cfee9804
+#| code-fold: true
 if __name__ == '__main__' and '__file__' in globals(): # as a command, not in a notebook
     main()

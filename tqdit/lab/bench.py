@@ -37,7 +37,7 @@ from ..models.checkpoint import load_dit
 from ..models.dit import DiT, dit_config, fill_zeros, init_weights
 from ..quant.collect import Calibration
 from ..quant.file import save_quantized
-from ..quant.fit import fit
+from ..quant.budget import fit_policy
 from ..quant.histogram import watch
 from ..quant.memory import explicit_copy, free_memory, process_memory
 from ..quant.modulation import modulation_step
@@ -510,7 +510,7 @@ def quantized_files(name:str, # shipped, a checkpoint, or an official name for a
     cal = None if official else Calibration(model, samples=4, guidance=_guidance(model), progress=progress)
     files = {}
     for i, (label, (policy, both)) in enumerate(chosen.items()):
-        q = stand_in(model, policy, both) if official else fit(model, cal.statistics, policy, progress)
+        q = stand_in(model, policy, both) if official else fit_policy(cal, policy, progress)
         files[label] = Path(folder)/f'{i}.safetensors'
         save_quantized(q, files[label])
     return model, files

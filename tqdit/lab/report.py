@@ -14,7 +14,7 @@ from .bench import bench
 from .machine import ISAS, integer_peak, of_peak, operations
 from .peers import PEERS
 
-# %% ../../nbs/16d_report.ipynb #16d00009
+# %% ../../nbs/16d_report.ipynb #6077dced
 COLOURS = dict(tqdit='#cc3311', fp32='#4477aa', bf16='#66ccee', int8='#228833')
 
 def number_format(name:str # of an engine, as in a record
@@ -27,29 +27,33 @@ def number_format(name:str # of an engine, as in a record
 def colour_of(name:str) -> str:
     return COLOURS['tqdit' if name.startswith('tqdit') else number_format(name)]
 
+# %% ../../nbs/16d_report.ipynb #1977390f
 def draw_times(ax, row:dict # of a record
                ):
-    "Bars of milliseconds, the slowest at the bottom."
+    "A dot for each engine, with quartiles; the slowest at the bottom."
     from matplotlib.ticker import NullFormatter
     entries = dict(sorted(row['entries'].items(), key=lambda kv: -kv[1]['ms']))
     ms = [v['ms'] for v in entries.values()]
-    quartiles = [[v['ms'] - v['q1'] for v in entries.values()], [v['q3'] - v['ms'] for v in entries.values()]]
-    ax.barh(list(entries), ms, color=[colour_of(n) for n in entries], xerr=quartiles, error_kw=dict(lw=.7))
+    for i, (name, v) in enumerate(entries.items()):
+        spread = [[v['ms'] - v['q1']], [v['q3'] - v['ms']]]
+        ax.errorbar(v['ms'], i, xerr=spread, fmt='o', ms=5, lw=.8, color=colour_of(name))
+        ax.text(v['ms']*1.15, i, f"{v['ms']:.{1 if v['ms'] < 100 else 0}f}", va='bottom', fontsize=6.5)
+    ax.set_yticks(range(len(entries)), list(entries))
+    ax.grid(axis='y', lw=.3)
     ax.set_xscale('log')
     ax.tick_params(labelsize=7)
     ax.set_xlabel(f'ms, batch {row["batch"]} (median and quartiles)', fontsize=8)
-    for i, v in enumerate(ms):
-        ax.text(v*1.05, i, f'{v:.1f}' if v < 100 else f'{v:.0f}', va='center', fontsize=6.5)
     ax.set_xlim(min(ms)/2, max(ms)*2)
     ax.xaxis.set_minor_formatter(NullFormatter())
 
-# %% ../../nbs/16d_report.ipynb #16d0000b
+# %% ../../nbs/16d_report.ipynb #c866d956
 def _roofs(ax, top): # top: billion operations a second by format
     xs = [10**(k/20) for k in range(-10, 101)]
     for rate, key, dash in ((integer_peak(top), 'int8', '-'), (top['bf16'], 'bf16', '--'), (top['fp32'], 'fp32', ':')):
         if rate:
             ax.plot(xs, [min(rate, x*top['copy']) for x in xs], 'k' + dash, lw=1, label=f'{key}: {rate:.0f} G/s')
 
+# %% ../../nbs/16d_report.ipynb #d192b949
 def _points(ax, row):
     total = operations(row['work'])
     for name, v in row['entries'].items():
@@ -57,6 +61,7 @@ def _points(ax, row):
         ax.plot(total/(row['work']['parameters']*width), total/v['ms']/1e6, 'o*'[own],
                 color=colour_of(name), ms=4 + 3*own, alpha=.8)
 
+# %% ../../nbs/16d_report.ipynb #09de4e31
 def draw_roof(ax, rows:list, top:dict # of a record: its rows, and its roof
               ):
     "Rates of all engines at all batches, below the roofs."
@@ -73,7 +78,7 @@ def draw_roof(ax, rows:list, top:dict # of a record: its rows, and its roof
     lowest = max(1, min(top['fp32'], highest or 1e9)/40)
     ax.set_ylim(lowest, 1.6*max(highest, top['bf16'], top['fp32']))
 
-# %% ../../nbs/16d_report.ipynb #16d0000d
+# %% ../../nbs/16d_report.ipynb #756250bf
 def shares(breakdown:dict # ms by kind, with 'wall'
            ) -> dict: # kind -> part of the whole
     "Parts of an evaluation's time."
@@ -81,6 +86,7 @@ def shares(breakdown:dict # ms by kind, with 'wall'
     whole = max(breakdown['wall'], sum(parts.values()))
     return {k: v/whole for k, v in parts.items()}
 
+# %% ../../nbs/16d_report.ipynb #e8f962ad
 _SHADES = ('#cc3311', '#ee7733', '#4477aa', '#66ccee', '#228833', '#ccbb44', '#aa3377', '#999933', '#bbbbbb', '#555555')
 
 def draw_shares(ax, rows:list, name:str # of one of our engines
@@ -96,7 +102,8 @@ def draw_shares(ax, rows:list, name:str # of one of our engines
     ax.set_ylabel(f'% of the time of {name}', fontsize=8)
     ax.tick_params(labelsize=7)
 
-# %% ../../nbs/16d_report.ipynb #16d0000f
+# %% ../../nbs/16d_report.ipynb #c4297461
+#| code-fold: true
 def draw_bench(rec:dict, # from `bench`
         path=None, # PNG to write, atomically
         batch:int=None): # of the times; by default the largest
@@ -121,7 +128,7 @@ def draw_bench(rec:dict, # from `bench`
             fig.savefig(tmp)
     return fig
 
-# %% ../../nbs/16d_report.ipynb #16d00012
+# %% ../../nbs/16d_report.ipynb #27c68783
 def images_per_minute(ms:float, # one evaluation of a batch
         batch:int, steps:int,
         guided:bool=True # then an image needs two evaluations a step
@@ -129,6 +136,7 @@ def images_per_minute(ms:float, # one evaluation of a batch
     "How many images a sampler makes."
     return 60e3*batch/(ms*steps*(1 + guided))
 
+# %% ../../nbs/16d_report.ipynb #11cf5db8
 def fastest_float(row:dict): # -> name, or None
     "The best float32 engine of a row."
     return min((n for n in row['entries'] if 'fp32' in n), key=lambda n: row['entries'][n]['ms'], default=None)
@@ -171,7 +179,8 @@ def times_table(rec:dict) -> str: # markdown
         lines.append({'': _bold(n), **{f"batch {r['batch']}, ms": speed(res, r, n) for r in rows}, **memory})
     return text_table(lines)
 
-# %% ../../nbs/16d_report.ipynb #16d00014
+# %% ../../nbs/16d_report.ipynb #1afc125f
+#| code-fold: true
 def _speed_table(res): # our engines and the best float32
     last = max(res['rows'], key=lambda r: r['batch'])
     shown = [n for n in last['entries'] if n.startswith('tqdit') or n == fastest_float(last)]
@@ -211,7 +220,8 @@ def _remarks(res): # sentences
     if m['arch'] not in ('aarch64', 'arm64'):
         yield 'On ARM: not measured yet.'
 
-# %% ../../nbs/16d_report.ipynb #16d00021
+# %% ../../nbs/16d_report.ipynb #9bed6091
+#| code-fold: true
 def report(rec:dict) -> str: # markdown
     "The record as tables: times, images a minute, memory; what is missing and why; the commands that repeat it."
     res = rec['results']
@@ -259,7 +269,8 @@ def readme_table(columns:list # of (heading, record, batch)
     return text_table([{'': label, **{head: speed(res, row, name(row)) for head, res, row in found}}
                        for label, name in who.items()])
 
-# %% ../../nbs/16d_report.ipynb #16d00017
+# %% ../../nbs/16d_report.ipynb #3465e311
+#| code-fold: true
 def add_arguments(p):
     "Arguments of `tqdit bench`."
     p.add_argument('--checkpoint', '--model', dest='checkpoint', default='tqdit-cifar10',
@@ -279,7 +290,8 @@ def add_arguments(p):
     p.add_argument('--engines', nargs='+', metavar='ENGINE',
                    help=f'ours: {", ".join(ENGINES)}; by default all that run here, but not the reference')
 
-# %% ../../nbs/16d_report.ipynb #16d00018
+# %% ../../nbs/16d_report.ipynb #3cf77338
+#| code-fold: true
 def run_bench(a # arguments of `add_arguments`
               ) -> int: # exit status
     "`tqdit bench`: a record, a picture beside it, and a table."

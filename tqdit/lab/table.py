@@ -35,7 +35,7 @@ from ..methods.registry import METHODS, find_method, method, overhead, run_metho
 from ..models.anatomy import facts_of
 from ..models.checkpoint import load_dit
 from ..quant.collect import Calibration
-from ..quant.fit import fit, fit_calibrated
+from ..quant.budget import fit_policy
 from ..quant.policy import Policy
 from ..quant.quantized import model_bytes
 
@@ -379,7 +379,7 @@ def vary(changes:str # fields of our policy, e.g. 'clip=1' or 'center=False,corr
     name, new = f'tqdit, {changes}', _fields(changes, Policy)
     @method(name, idea=f'ours with {changes}', source='this book')
     def varied(calibration, bits):
-        return fit(calibration.model, calibration.statistics, Policy(*bits, **new), calibration.progress)
+        return fit_policy(calibration, Policy(*bits, **new))
     return name
 
 def presets() -> dict: # name -> function of two widths and fields, giving a policy
@@ -398,7 +398,7 @@ def preset(text:str, # a name, with other fields if need be: 'paper', or 'paper:
     new = _fields(changes, make)
     @method(title, idea=f'the policy {text}', source='this book')
     def named(calibration, bits):
-        return fit_calibrated(calibration, make(*bits, **{'groups': calibration.groups.G, **new}))
+        return fit_policy(calibration, make(*bits, **{'groups': calibration.groups.G, **new}))
     return title
 
 # %% ../../nbs/17_table.ipynb #17a00016

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from .registry import best, build, method, nearest
 from ..quant.collect import Statistics
-from ..quant.fit import fit_calibrated
+from ..quant.budget import fit_policy
 from ..quant.histogram import bin_centres, search_range
 from ..quant.policy import Policy
 from ..quant.quantized import Quantized
@@ -137,10 +137,10 @@ def _policy(make, calibration, bits): # a calibration may have fewer or more gro
         source='TQ-DiT, arXiv 2502.04056', note='HO, MRQ and TGQ', title='TQ-DiT (paper)')
 def tqdit_paper(calibration, bits):
     policy = _policy(Policy.paper, calibration, bits)
-    return fit_calibrated(calibration, policy)
+    return fit_policy(calibration, policy)
 
 @method('tqdit', idea='TQ-DiT with balanced, centered channels, GPTQ, corrected biases, no clipping from 6 bits up',
         source='this book, chapter 12c', title='tqdit (ours)')
 def tqdit_ours(calibration, bits):
     policy = _policy(Policy, calibration, bits)
-    return fit_calibrated(calibration, policy)
+    return fit_policy(calibration, policy)

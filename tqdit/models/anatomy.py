@@ -7,6 +7,7 @@ __all__ = ['Steering', 'Part', 'expand', 'default_guided', 'Facts', 'floored', '
            'anatomy_of', 'facts_of', 'check_anatomy']
 
 # %% ../../nbs/01b_anatomy.ipynb #4ad18372
+#| code-fold: true
 import importlib
 import json
 import pkgutil
@@ -26,9 +27,24 @@ class Steering:
     shift:int # which chunk of its output is the shift
     scale:int # which chunk is the scale; the norm's output is multiplied by 1 + scale
 
-# %% ../../nbs/01b_anatomy.ipynb #7d5215fd
+# %% ../../nbs/01b_anatomy.ipynb #91f8f8c2
+#| code-fold: true
 _INPUTS = {'linear': 1, 'product': 2, 'weight': 0, 'modulation': 0} # kind -> how many inputs are quantized
 
+def _check_fields(part): # of a Part
+    name, roles = part.name, part.roles
+    if part.kind not in _INPUTS:
+        raise ValueError(f'{name}: a part is one of {", ".join(_INPUTS)}, found {part.kind!r}')
+    if len(roles) != _INPUTS[part.kind]:
+        raise ValueError(f'{name}: {part.kind!r} needs {_INPUTS[part.kind]} roles, found {roles}')
+    unknown = [r for r in roles if r not in ('plain', 'modulated', 'softmax', 'gelu')]
+    if unknown:
+        raise ValueError(f'{name}: a role is plain, modulated, softmax or gelu, found {unknown[0]!r}')
+    if ('modulated' in roles) != (part.steering is not None):
+        raise ValueError(f'{name}: an input is modulated exactly where steering= says by what, '
+                         f'found roles {roles} and {part.steering}')
+
+# %% ../../nbs/01b_anatomy.ipynb #7d5215fd
 @dataclass(frozen=True)
 class Part:
     "One place that a quantizer may change."
@@ -37,20 +53,11 @@ class Part:
     roles:tuple = ('plain',) # of each quantized input: 'plain', 'modulated', 'softmax' or 'gelu'
     steering:Steering = None # of a 'modulated' input
     maker:tuple = None # (linear layer, first row, last row + 1): the rows that make this input's channels one to one
-
     def __post_init__(self):
-        if self.kind not in _INPUTS:
-            raise ValueError(f'{self.name}: a part is one of {", ".join(_INPUTS)}, found {self.kind!r}')
-        if len(self.roles) != _INPUTS[self.kind]:
-            raise ValueError(f'{self.name}: {self.kind!r} needs {_INPUTS[self.kind]} roles, found {self.roles}')
-        unknown = [r for r in self.roles if r not in ('plain', 'modulated', 'softmax', 'gelu')]
-        if unknown:
-            raise ValueError(f'{self.name}: a role is plain, modulated, softmax or gelu, found {unknown[0]!r}')
-        if ('modulated' in self.roles) != (self.steering is not None):
-            raise ValueError(f'{self.name}: an input is modulated exactly where steering= says by what, '
-                             f'found roles {self.roles} and {self.steering}')
+        _check_fields(self)
 
-# %% ../../nbs/01b_anatomy.ipynb #b99f6139
+# %% ../../nbs/01b_anatomy.ipynb #8235eea6
+#| code-fold: true
 def _star(pattern, numbers): # 'blocks.*.attn', ['3'] -> 'blocks.3.attn'
     for n in numbers:
         pattern = pattern.replace('*', n, 1)
@@ -65,6 +72,7 @@ def _fill(part, name, numbers):
         maker = (_star(maker[0], numbers), *maker[1:])
     return replace(part, name=name, steering=steering, maker=maker)
 
+# %% ../../nbs/01b_anatomy.ipynb #b99f6139
 def expand(
         model:nn.Module, # the network whose modules are meant
         templates:list # parts; a `*` stands for any number, the same one in name, steering and maker
@@ -86,12 +94,27 @@ def expand(
                          f'it has {", ".join(names[1:9])}, …')
     return list(found.values())
 
-# %% ../../nbs/01b_anatomy.ipynb #cf71391b
+# %% ../../nbs/01b_anatomy.ipynb #61787741
 def default_guided(channels:int # of one sample
                   ) -> int:
     "How many channels guidance changes: three of four latent channels, as the official DiT does, else all."
     return 3 if channels == 4 else channels
 
+# %% ../../nbs/01b_anatomy.ipynb #3c87d6c8
+#| code-fold: true
+def _check_facts(facts):
+    if facts.prediction not in ('eps', 'v', 'flow'):
+        raise ValueError(f"a network predicts 'eps', 'v' or 'flow', found {facts.prediction!r}")
+    if facts.prediction != 'flow' and (facts.reverse or facts.first):
+        raise ValueError(f'only a flow has reverse= and first=, found one that predicts {facts.prediction!r}')
+    if facts.first not in (0, 1):
+        raise ValueError(f'the timesteps of a flow begin at s = 0 or one step later, found first={facts.first!r}')
+    if facts.classes < 1:
+        raise ValueError(f'a network has at least one class (label 0, if it knows none), found {facts.classes}')
+    if not 1 <= facts.guided <= facts.shape[0]:
+        raise ValueError(f'guidance changes 1..{facts.shape[0]} channels of this network, found {facts.guided}')
+
+# %% ../../nbs/01b_anatomy.ipynb #cf71391b
 @dataclass(frozen=True)
 class Facts:
     "What sampling must know of one network."
@@ -103,20 +126,10 @@ class Facts:
     guided:int = None # how many channels guidance changes; None: `default_guided`
     reverse:bool = field(default=False, repr=False) # of a flow: its velocity is x0 - eps, from noise to data
     first:int = field(default=0, repr=False) # of a flow: t lies at s = (t + first)/train_steps; 1: the last is noise
-
     def __post_init__(self):
-        if self.prediction not in ('eps', 'v', 'flow'):
-            raise ValueError(f"a network predicts 'eps', 'v' or 'flow', found {self.prediction!r}")
-        if self.prediction != 'flow' and (self.reverse or self.first):
-            raise ValueError(f'only a flow has reverse= and first=, found one that predicts {self.prediction!r}')
-        if self.first not in (0, 1):
-            raise ValueError(f'the timesteps of a flow begin at s = 0 or one step later, found first={self.first!r}')
-        if self.classes < 1:
-            raise ValueError(f'a network has at least one class (label 0, if it knows none), found {self.classes}')
         if self.guided is None:
             object.__setattr__(self, 'guided', default_guided(self.shape[0]))
-        if not 1 <= self.guided <= self.shape[0]:
-            raise ValueError(f'guidance changes 1..{self.shape[0]} channels of this network, found {self.guided}')
+        _check_facts(self)
 
 # %% ../../nbs/01b_anatomy.ipynb #430fad54
 def floored(train_steps:int=1000 # how many timesteps the network was trained on
@@ -127,7 +140,8 @@ def floored(train_steps:int=1000 # how many timesteps the network was trained on
         return torch.where(t == train_steps, train_steps - 1, t).floor().long()
     return step
 
-# %% ../../nbs/01b_anatomy.ipynb #9bbae707
+# %% ../../nbs/01b_anatomy.ipynb #eeb61682
+#| code-fold: true
 def _same(model): return model
 def _time(x, t, y): return t
 def _nothing(model): return {}
@@ -135,6 +149,7 @@ def _no_blocks(model): return []
 def _all_heads(model, weights): return model
 def _no_program(model): return None
 
+# %% ../../nbs/01b_anatomy.ipynb #9bbae707
 @dataclass(frozen=True)
 class Anatomy:
     "All that the library must know of one architecture. Whoever holds an anatomy names no submodule himself."
@@ -153,19 +168,11 @@ class Anatomy:
     program:Callable = _no_program # model -> `Program` of its blocks, or None: then they run layer by layer
     computed:Callable = _nothing # model -> parameters and buffers, by name, that need no storing, with their values
     modulation_range:Callable = None # model -> the largest value that can enter a 'modulation' part, a tensor
-
     def __deepcopy__(self, memo): return self
     def __reduce__(self): return _restore, (self.name, self.network)
 
-# %% ../../nbs/01b_anatomy.ipynb #ec37d2c6
-_REGISTRY = {}
-
-def register(anatomy:Anatomy # of a new architecture
-            ) -> Anatomy: # the same
-    "Make an architecture known. Its name replaces an earlier one of the same name."
-    _REGISTRY[anatomy.name] = anatomy
-    return anatomy
-
+# %% ../../nbs/01b_anatomy.ipynb #3d88a12f
+#| code-fold: true
 def _discover():
     "Import every module of `tqdit.models`, so that each can register what it declares."
     package = importlib.import_module('tqdit.models')
@@ -175,6 +182,18 @@ def _discover():
 def _known():
     _discover()
     return ', '.join(sorted(_REGISTRY))
+
+def _restore(name, network): # unpickle: the class's module has registered it
+    return anatomy_named(name)
+
+# %% ../../nbs/01b_anatomy.ipynb #672cbc6f
+_REGISTRY = {}
+
+def register(anatomy:Anatomy # of a new architecture
+            ) -> Anatomy: # the same
+    "Make an architecture known. Its name replaces an earlier one of the same name."
+    _REGISTRY[anatomy.name] = anatomy
+    return anatomy
 
 def anatomy_named(name:str # as files write it, e.g. 'DiT'
                  ) -> Anatomy:
@@ -186,6 +205,8 @@ def anatomy_named(name:str # as files write it, e.g. 'DiT'
                          'import the module that registers it, or write one as CONTRIBUTING says')
     return _REGISTRY[name]
 
+# %% ../../nbs/01b_anatomy.ipynb #d33dd705
+#| code-fold: true
 def _inner(model, classes):
     "The network inside `torch.compile`'s and other wrappers, or the model itself where none of these classes is."
     net = model
@@ -197,6 +218,7 @@ def _inner(model, classes):
         net = held[0]
     return net
 
+# %% ../../nbs/01b_anatomy.ipynb #915758a5
 def anatomy_of(model:nn.Module # a network, or what holds one
               ) -> Anatomy:
     "The anatomy of a model: its own, where it has one, else that of its class. Raises `ValueError` for a stranger."
@@ -215,10 +237,8 @@ def facts_of(model:nn.Module # a network, or what holds one: quantized, compiled
     anatomy = anatomy_of(model)
     return anatomy.facts(_inner(model, anatomy.network))
 
-def _restore(name, network): # unpickle: the class's module has registered it
-    return anatomy_named(name)
-
 # %% ../../nbs/01b_anatomy.ipynb #5c8ad3e0
+#| code-fold: true
 def _inputs(model, parts, batch): # -> output, inputs of every part by name
     seen = {}
     def watch(name):
@@ -253,7 +273,8 @@ def _check_part(part, module, seen):
         if role == 'gelu':
             _claim(-0.171 < x.min() < 0, f'{name}: no GELU, which gives nothing below -0.170; found {x.min():.3f}')
 
-# %% ../../nbs/01b_anatomy.ipynb #ca97fc1c
+# %% ../../nbs/01b_anatomy.ipynb #b404638b
+#| code-fold: true
 @contextmanager
 def _changed(linear): # a linear layer that may be written on
     before = {k: v.clone() for k, v in linear.state_dict().items()}
@@ -262,6 +283,7 @@ def _changed(linear): # a linear layer that may be written on
     finally:
         linear.load_state_dict(before)
 
+# %% ../../nbs/01b_anatomy.ipynb #ca97fc1c
 def _check_steering(model, part, batch):
     "With 1 + scale = 0, a modulated input is the shift itself."
     D = model.get_submodule(part.name).in_features
@@ -276,6 +298,8 @@ def _check_steering(model, part, batch):
            f'{part.name}: chunks {part.steering.shift} and {part.steering.scale} of {part.steering.source} '
            'are not its shift and scale')
 
+# %% ../../nbs/01b_anatomy.ipynb #ed1974ad
+#| code-fold: true
 def _check_maker(model, part, batch, before):
     "Factors on the maker's rows are factors on the input's channels."
     name, first, last = part.maker
@@ -288,6 +312,7 @@ def _check_maker(model, part, batch, before):
            f'{part.name}: rows {first} to {last} of {name} do not make its channels one to one')
 
 # %% ../../nbs/01b_anatomy.ipynb #ebd03bc3
+#| code-fold: true
 def _check_order(anatomy, net, parts):
     order = [n for n, _ in net.named_modules()]
     stray = [n for n in [p.name for p in parts] + anatomy.blocks(net) if n not in order]
@@ -317,7 +342,8 @@ def _check_output(facts, out, batch):
     _claim(out.shape[1] >= C and list(out.shape[2:]) == size and len(out) == len(batch[0]),
            f'an output of shape {tuple(out.shape)}; the facts say {C} channels or more, and {size} pixels')
 
-# %% ../../nbs/01b_anatomy.ipynb #ca5fadde
+# %% ../../nbs/01b_anatomy.ipynb #6d5e060e
+#| code-fold: true
 def _count(parts): # -> rows of a table
     roles = [r for p in parts for r in p.roles]
     made = sum(p.maker is not None for p in parts)
@@ -329,6 +355,22 @@ def _count(parts): # -> rows of a table
         "its input's channels are made by those rows": made}
     return [dict(claim=claim, parts=n) for claim, n in claims.items()]
 
+def _check_each(anatomy, net, p, batch, seen): # one part's claims
+    _check_part(p, net.get_submodule(p.name), seen)
+    if p.steering:
+        _check_steering(net, p, batch)
+    if p.maker:
+        _check_maker(net, p, batch, seen[p.name][0])
+    if p.kind == 'modulation' and anatomy.modulation_range:
+        bound = anatomy.modulation_range(net)
+        _claim(seen[p.name][0].max() <= bound, f'{p.name}: an input exceeds modulation_range, {bound:.2f}')
+
+def _check_batch(anatomy, facts, seed): # noise at two timesteps
+    x = torch.randn(2, *facts.shape, generator=torch.Generator().manual_seed(seed))
+    time = anatomy.to_time(torch.tensor([facts.train_steps//3, facts.train_steps - 1]))
+    return x, time, torch.arange(2) % facts.classes
+
+# %% ../../nbs/01b_anatomy.ipynb #ca5fadde
 @torch.no_grad()
 def check_anatomy(model:nn.Module, # a small network of the architecture; it is copied
         anatomy:Anatomy=None, # by default the one that is known for it
@@ -338,21 +380,12 @@ def check_anatomy(model:nn.Module, # a small network of the architecture; it is 
     anatomy = anatomy or anatomy_of(model)
     net = anatomy.explicit(deepcopy(model)).eval()
     facts, parts = anatomy.facts(net), anatomy.parts(net)
-    x = torch.randn(2, *facts.shape, generator=torch.Generator().manual_seed(seed))
-    time = anatomy.to_time(torch.tensor([facts.train_steps//3, facts.train_steps - 1]))
-    batch = x, time, torch.arange(2) % facts.classes
+    batch = _check_batch(anatomy, facts, seed)
     _check_order(anatomy, net, parts)
     out, seen = _inputs(net, parts, batch)
     _check_output(facts, out, batch)
     _check_time(anatomy, facts, batch)
     _check_file(anatomy, net)
     for p in parts:
-        _check_part(p, net.get_submodule(p.name), seen)
-        if p.steering:
-            _check_steering(net, p, batch)
-        if p.maker:
-            _check_maker(net, p, batch, seen[p.name][0])
-        if p.kind == 'modulation' and anatomy.modulation_range:
-            bound = anatomy.modulation_range(net)
-            _claim(seen[p.name][0].max() <= bound, f'{p.name}: an input exceeds modulation_range, {bound:.2f}')
+        _check_each(anatomy, net, p, batch, seen)
     return _count(parts)

@@ -25,7 +25,8 @@ from .anatomy import facts_of
 from .diffusers_layout import is_diffusers, read_diffusers
 from .dit import DiT, DiTConfig, DIT_SIZES, config_dict
 
-# %% ../../nbs/02_checkpoint.ipynb #b3312dc8
+# %% ../../nbs/02_checkpoint.ipynb #e2202b14
+#| code-fold: true
 class CheckpointError(ValueError):
     "A file that is not the checkpoint it should be; the message names the file, what was expected and what was found."
 
@@ -47,6 +48,7 @@ def _read(path):
         warnings.simplefilter('ignore') # of torch, on odd files; what matters to us is told as an error
         return torch.load(path, map_location='cpu', weights_only=True), {}
 
+# %% ../../nbs/02_checkpoint.ipynb #b3312dc8
 def read_tensors(path # a .safetensors, .pt or .pth file; `~` is the home folder
                 ) -> tuple[dict, dict]: # what the file holds by name, and its metadata (strings by name)
     "Read a checkpoint without running any code in it. Raises `FileNotFoundError` or `CheckpointError`."
@@ -57,14 +59,20 @@ def read_tensors(path # a .safetensors, .pt or .pth file; `~` is the home folder
     try:
         return _read(path)
     except Exception as e: # a broken file can break its reader anywhere
-        if code := _code_in(path):
-            raise CheckpointError(f'{path}: expected tensors, found pickled code that tqdit never runs: '
-                                  f'{", ".join(code[:4])}') from e
-        kind, size = path.suffix or 'torch', path.stat().st_size
-        raise CheckpointError(f'{path}: expected a whole {kind} file of tensors, found {size:,} bytes that '
-                              f'cannot be read as one ({type(e).__name__}); is it truncated?') from e
+        raise _unreadable(path, e) from e
+
+# %% ../../nbs/02_checkpoint.ipynb #ed305103
+#| code-fold: true
+def _unreadable(path, e): # -> CheckpointError
+    if code := _code_in(path):
+        return CheckpointError(f'{path}: expected tensors, found pickled code that tqdit never runs: '
+                               f'{", ".join(code[:4])}')
+    kind, size = path.suffix or 'torch', path.stat().st_size
+    return CheckpointError(f'{path}: expected a whole {kind} file of tensors, found {size:,} bytes that '
+                           f'cannot be read as one ({type(e).__name__}); is it truncated?')
 
 # %% ../../nbs/02_checkpoint.ipynb #ckmap01
+#| code-fold: true
 def map_tensors(path # a .safetensors, .pt or .pth file; `~` is the home folder
                ) -> tuple[dict, dict]: # as `read_tensors`
     "The same, but weights stay in their file until they are looked at, where its format allows it."
@@ -78,6 +86,7 @@ def map_tensors(path # a .safetensors, .pt or .pth file; `~` is the home folder
     return read_tensors(path) # which maps safetensors
 
 # %% ../../nbs/02_checkpoint.ipynb #07deed56
+#| code-fold: true
 _OFFICIAL = {width: (depth, heads) for depth, width, heads in DIT_SIZES.values()}
 
 def _heads(D):
@@ -111,7 +120,8 @@ def config_from_state(
         num_classes=classes, null_class=null,
         learn_sigma=sd['final_layer.linear.weight'].shape[0] == 2*p*p*C)
 
-# %% ../../nbs/02_checkpoint.ipynb #70b29f9e
+# %% ../../nbs/02_checkpoint.ipynb #7dda5561
+#| code-fold: true
 def doubts_of_run(held # what a file holds
                   ) -> list: # of sentences
     "SiT's train.py writes the same names and shapes as DiT's, and arguments of its own."
@@ -122,6 +132,7 @@ def doubts_of_run(held # what a file holds
             "and counts time from 0 to 1; it is read as a DiT; tqdit.load(…, kind='sit') reads it as what it is "
             "(--kind sit)"]
 
+# %% ../../nbs/02_checkpoint.ipynb #70b29f9e
 def doubts(cfg:DiTConfig, # as read from shapes
         heads:int=None, # what the caller said
         num_classes:int=None # what the caller said
@@ -144,10 +155,12 @@ def shipped(name:str # e.g. 'tqdit-cifar10.safetensors'
     "Path of a file that the package carries."
     return Path(str(files('tqdit')/'weights'/name))
 
+# %% ../../nbs/02_checkpoint.ipynb #4f8d4085
 def _bare(name): # what torch.compile and DataParallel put before and into a parameter's name
     return re.sub(r'^(module\.)+', '', str(name).replace('_orig_mod.', ''))
 
-# %% ../../nbs/02_checkpoint.ipynb #1b1b7943
+# %% ../../nbs/02_checkpoint.ipynb #12f73938
+#| code-fold: true
 def _some(names): # a few of them, for a message
     return ', '.join(names[:4]) + (', …' if len(names) > 4 else '')
 
@@ -156,6 +169,14 @@ def _form(x): # what something is, in a few words
         return 'None'
     return f'a dictionary of {_some(sorted(map(str, x)))}' if isinstance(x, dict) else f'a {type(x).__name__}'
 
+def _checked_weights(path, d, key, ema): # what stands under the key, if it is weights
+    if isinstance(d.get(key), dict) and any(isinstance(v, Tensor) for v in d[key].values()):
+        return d[key]
+    found = _form(d[key]) if key in d else f'only {_some(sorted(map(str, d)))}'
+    way_out = '; ema=False takes the raw ones' if ema and 'model' in d else ''
+    raise CheckpointError(f'{path}: expected a dictionary of weights under {key!r}, found {found}{way_out}')
+
+# %% ../../nbs/02_checkpoint.ipynb #1b1b7943
 def weights_in(path, # for messages
                d, # what the file holds
                ema:bool # of a training dictionary, the averaged weights
@@ -165,19 +186,12 @@ def weights_in(path, # for messages
         if ema and d.get('ema') is None and 'model' in d:
             warnings.warn(f"{path}: no averaged weights, the raw ones under 'model' are taken", stacklevel=4)
             ema = False
-        key = 'ema' if ema else 'model'
-        if not isinstance(d.get(key), dict) or not any(isinstance(v, Tensor) for v in d[key].values()):
-            found = _form(d[key]) if key in d else f'only {_some(sorted(map(str, d)))}'
-            way_out = '; ema=False takes the raw ones' if ema and 'model' in d else ''
-            raise CheckpointError(f'{path}: expected a dictionary of weights under {key!r}, found {found}{way_out}')
-        d = d[key]
+        d = _checked_weights(path, d, 'ema' if ema else 'model', ema)
     if not isinstance(d, dict):
         raise CheckpointError(f'{path}: expected a dictionary of tensors, found {_form(d)}')
     return {_bare(k): v for k, v in d.items()}
 
-# %% ../../nbs/02_checkpoint.ipynb #8e236eb7
-_FLOATS = [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2]
-
+# %% ../../nbs/02_checkpoint.ipynb #fffe8546
 def check_parameters(path, model:torch.nn.Module, sd:dict): # path is for messages
     "Raise a `CheckpointError` that lists where names and shapes differ from what the model asks for."
     want = {k: tuple(v.shape) for k, v in model.state_dict().items()}
@@ -187,6 +201,9 @@ def check_parameters(path, model:torch.nn.Module, sd:dict): # path is for messag
     if wrong:
         more = '; …' if len(wrong) > 4 else ''
         raise CheckpointError(f'{path}: not this DiT, {len(wrong)} parameters differ: {"; ".join(wrong[:4])}{more}')
+
+# %% ../../nbs/02_checkpoint.ipynb #8e236eb7
+_FLOATS = [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2]
 
 def as_floats(path, sd:dict) -> dict: # path is for messages
     "Weights as float32. Raises `CheckpointError` for what is no number, not finite, or not dense."
@@ -201,6 +218,7 @@ def as_floats(path, sd:dict) -> dict: # path is for messages
     return sd
 
 # %% ../../nbs/02_checkpoint.ipynb #a2a30b16
+#| code-fold: true
 LARGEST_NUMBER = 10**6 # in a configuration; a network of so many channels would only exhaust the memory
 
 def check_config(config, # what a file says of its network
@@ -242,6 +260,7 @@ def build_dit(path, # for messages
                               f'blocks.0.…), found {_some(sorted(sd))} ({type(e).__name__}: {e})') from e
 
 # %% ../../nbs/02_checkpoint.ipynb #ckheld01
+#| code-fold: true
 def _of_diffusers(source, function): # -> name, weights by our names, metadata, doubts
     try:
         found = read_diffusers(source, read_tensors, function)
@@ -280,16 +299,23 @@ def load_dit(
     "Load a DiT from any kind of file, or from diffusers. Raises `FileNotFoundError` or `CheckpointError`."
     path, sd, meta, said = _held(source, ema, function)
     model = build_dit(path, sd, meta, heads, num_classes)
-    if guided is not None:
-        model.cfg = replace(model.cfg, guided=guided)
-        facts_of(model) # refuses a number that the network does not have
-    guessed = [] if 'config' in meta else doubts(model.cfg, heads, num_classes)
-    for doubt in said + guessed:
-        warnings.warn(f'{path}: {doubt}', stacklevel=2)
+    _tell(path, said + ([] if 'config' in meta else doubts(model.cfg, heads, num_classes)))
     check_parameters(path, model, sd)
     sd = as_floats(path, {k: sd[k] for k in model.state_dict()})
     model.load_state_dict(sd, assign=True)
-    return model.requires_grad_(False).eval().to(device)
+    return _with_guided(model, guided).requires_grad_(False).eval().to(device)
+
+# %% ../../nbs/02_checkpoint.ipynb #a99457cf
+#| code-fold: true
+def _tell(path, doubts): # as warnings of whoever called load_dit
+    for doubt in doubts:
+        warnings.warn(f'{path}: {doubt}', stacklevel=3)
+
+def _with_guided(model, guided): # how many channels guidance changes
+    if guided is not None:
+        model.cfg = replace(model.cfg, guided=guided)
+        facts_of(model) # refuses a number that the network does not have
+    return model
 
 # %% ../../nbs/02_checkpoint.ipynb #bfc3827d
 def save_dit(model:DiT, # the model whose weights to write

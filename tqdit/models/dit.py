@@ -55,15 +55,14 @@ def timestep_code(t:Tensor, # timesteps of the trained model, shape (B,), may be
     angle = t.float()[:, None]*omega
     return torch.cat([angle.cos(), angle.sin()], 1)
 
+# %% ../../nbs/01_dit.ipynb #6be2522f
 class TimestepEmbedder(nn.Module):
     "Timestep to a vector of the model's width."
     shift = 0 # of the code's exponents, for models that were pickled before it could be another
-
     def __init__(self, width, shift=0):
         super().__init__()
         self.shift = shift
         self.mlp = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
-
     def forward(self, t): # (B,) -> (B, D)
         return self.mlp(timestep_code(t, shift=self.shift).to(self.mlp[0].weight.dtype))
 
@@ -79,55 +78,52 @@ class LabelEmbedder(nn.Module):
     def forward(self, y): # (B,) -> (B, D)
         return self.embedding_table(y)
 
-# %% ../../nbs/01_dit.ipynb #9ac75850
+# %% ../../nbs/01_dit.ipynb #ef526044
 class MatMul(nn.Module):
     "`a @ b` as a module, so that a quantized product can take its place."
     def forward(self, a, b):
         return a @ b
 
+# %% ../../nbs/01_dit.ipynb #9ac75850
+def _explicit(attn, q, k, v): # both products through their modules, a few heads at a time
+    B, heads, N, d = q.shape
+    few = heads if attn.at_once is None else max(1, attn.at_once//max(1, B*N*N))
+    if few >= heads:
+        return attn.av(attn.qk(q, k).softmax(-1), v)
+    out = q.new_empty(B, N, heads, d).transpose(1, 2) # tokens in memory order
+    for i in range(0, heads, few):
+        some = slice(i, i + few)
+        A = attn.qk(q[:, some], k[:, some]).softmax(-1) # (B, few, N, N)
+        out[:, some] = attn.av(A, v[:, some])
+    return out
+
+# %% ../../nbs/01_dit.ipynb #5d8ba402
 class Attention(nn.Module):
     "Multi-head self-attention with a fused and an explicit path."
     def __init__(self, width, num_heads):
         super().__init__()
         if num_heads < 1 or width % num_heads:
             raise ValueError(f'width {width} is not divisible by {num_heads} heads')
-        self.num_heads = num_heads
-        self.fused = True
+        self.num_heads, self.fused = num_heads, True
         self.at_once = None # how many attention weights the explicit path computes at a time; None: all
-        self.qkv = nn.Linear(width, 3*width)
-        self.proj = nn.Linear(width, width)
-        self.qk = MatMul()
-        self.av = MatMul()
-
+        self.qkv, self.proj = nn.Linear(width, 3*width), nn.Linear(width, width)
+        self.qk, self.av = MatMul(), MatMul()
     def forward(self, x): # (B, N, D)
         B, N, D = x.shape
-        heads, d = self.num_heads, D//self.num_heads
-        qkv = self.qkv(x).view(B, N, 3, heads, d)
+        qkv = self.qkv(x).view(B, N, 3, self.num_heads, D//self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0) # each (B, heads, N, d)
-        if self.fused:
-            out = F.scaled_dot_product_attention(q, k, v)
-        else:
-            out = self.explicit(q*d**-0.5, k.mT, v)
+        out = F.scaled_dot_product_attention(q, k, v) if self.fused else self.explicit(q*q.shape[-1]**-0.5, k.mT, v)
         return self.proj(out.transpose(1, 2).reshape(B, N, D))
-
     def explicit(self, q, k, v): # (B, heads, N, d), (B, heads, d, N), (B, heads, N, d)
         "Both products through their modules, all heads together or a few at a time."
-        B, heads, N, d = q.shape
-        few = heads if self.at_once is None else max(1, self.at_once//max(1, B*N*N))
-        if few >= heads:
-            return self.av(self.qk(q, k).softmax(-1), v)
-        out = q.new_empty(B, N, heads, d).transpose(1, 2) # tokens in memory order
-        for i in range(0, heads, few):
-            some = slice(i, i + few)
-            A = self.qk(q[:, some], k[:, some]).softmax(-1) # (B, few, N, N)
-            out[:, some] = self.av(A, v[:, some])
-        return out
+        return _explicit(self, q, k, v)
 
 # %% ../../nbs/01_dit.ipynb #1b92e520
 def modulate(x, shift, scale): # (B, N, D), (B, D), (B, D)
     "`x*(1 + scale) + shift`, in one pass over `x`."
     return torch.addcmul(shift[:, None], x, 1 + scale[:, None])
 
+# %% ../../nbs/01_dit.ipynb #63fa9a27
 class GELU(nn.Module):
     """GELU in its tanh form. Where no gradient is wanted, a processor computes it as
     x sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)), which is the same and twice as fast."""
@@ -138,6 +134,7 @@ class GELU(nn.Module):
         inner = torch.addcmul(torch.tensor(a), x, x, value=0.044715*a) # a (1 + 0.044715 x^2)
         return inner.mul_(x).sigmoid_().mul_(x)
 
+# %% ../../nbs/01_dit.ipynb #37d84c17
 class Mlp(nn.Module):
     "Two linear layers with a GELU between them, applied to each token."
     def __init__(self, width, hidden):
@@ -145,10 +142,10 @@ class Mlp(nn.Module):
         self.fc1 = nn.Linear(width, hidden)
         self.act = GELU()
         self.fc2 = nn.Linear(hidden, width)
-
     def forward(self, x): # (B, N, D)
         return self.fc2(self.act(self.fc1(x)))
 
+# %% ../../nbs/01_dit.ipynb #bf1ec40a
 def _norm(width, eps=1e-6): # the official epsilon; scale and shift come from outside
     return nn.LayerNorm(width, elementwise_affine=False, eps=eps)
 
@@ -161,7 +158,6 @@ class DiTBlock(nn.Module):
         self.norm2 = _norm(width, mlp_eps)
         self.mlp = Mlp(width, mlp_hidden or 4*width)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6*width))
-
     def forward(self, x, c): # tokens (B, N, D), conditioning (B, D)
         shift1, scale1, gate1, shift2, scale2, gate2 = self.adaLN_modulation(c).chunk(6, 1)
         attended = self.attn(modulate(self.norm1(x), shift1, scale1))
@@ -177,14 +173,29 @@ class FinalLayer(nn.Module):
         self.norm_final = _norm(width)
         self.linear = nn.Linear(width, out_features)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 2*width))
-
     def forward(self, x, c): # (B, N, D), (B, D) -> (B, N, out_features)
         shift, scale = self.adaLN_modulation(c).chunk(2, 1)
         return self.linear(modulate(self.norm_final(x), shift, scale))
 
 # %% ../../nbs/01_dit.ipynb #82e8c605
+#| code-fold: true
+def _check_fields(cfg): # of a DiTConfig: types, and what is least
+    for f in fields_of(cfg):
+        v, kind = getattr(cfg, f.name), dict(int=Integral, float=Real, bool=bool)[f.type.__name__]
+        known = isinstance(v, kind) and isinstance(v, bool) == (kind is bool)
+        least = int(f.name in ('input_size', 'patch_size', 'in_channels', 'hidden_size', 'num_heads'))
+        if not (v is None and f.default is None) and not (known and v >= least):
+            raise ValueError(f'{f.name} of a DiT is of type {f.type.__name__} and at least {least}, got {v!r}')
+
+class _Sizes: # what follows from the fields of a DiTConfig
+    out_channels = property(lambda self: self.in_channels*(2 if self.learn_sigma else 1))
+    side = property(lambda self: self.input_size//self.patch_size) # tokens along one side
+    tokens = property(lambda self: self.side**2)
+    hidden = property(lambda self: self.mlp_hidden or int(self.hidden_size*self.mlp_ratio))
+
+# %% ../../nbs/01_dit.ipynb #54cc0d50
 @dataclass(frozen=True)
-class DiTConfig:
+class DiTConfig(_Sizes):
     "Everything that fixes a DiT's parameter shapes, and what is computed with them."
     input_size:int=32 # pixels or latents along one side
     patch_size:int=2 # side of a patch
@@ -200,42 +211,36 @@ class DiTConfig:
     guided:int=None # how many channels guidance changes; None: three of four, as the official code does, else all
     time_shift:int=0 # shift of the timestep code's exponents; 1 in diffusers
     mlp_eps:float=1e-6 # epsilon of the norm before each MLP; 1e-5 in diffusers
-
     def __post_init__(self):
-        for f in fields_of(self):
-            v, kind = getattr(self, f.name), dict(int=Integral, float=Real, bool=bool)[f.type.__name__]
-            known = isinstance(v, kind) and isinstance(v, bool) == (kind is bool)
-            least = int(f.name in ('input_size', 'patch_size', 'in_channels', 'hidden_size', 'num_heads'))
-            if not (v is None and f.default is None) and not (known and v >= least):
-                raise ValueError(f'{f.name} of a DiT is of type {f.type.__name__} and at least {least}, got {v!r}')
+        _check_fields(self)
 
-    @property
-    def out_channels(self): return self.in_channels*(2 if self.learn_sigma else 1)
-    @property
-    def side(self): return self.input_size//self.patch_size # tokens along one side
-    @property
-    def tokens(self): return self.side**2
-    @property
-    def hidden(self): return self.mlp_hidden or int(self.hidden_size*self.mlp_ratio)
-
+# %% ../../nbs/01_dit.ipynb #0f74486b
 def config_dict(cfg:DiTConfig) -> dict: # for JSON; `DiTConfig(**config)` is the same again
     "What files say of a DiT. The last two fields are left out where they are official."
     official = DiTConfig()
     return {k: v for k, v in asdict(cfg).items()
             if k not in ('time_shift', 'mlp_eps') or v != getattr(official, k)}
 
-# %% ../../nbs/01_dit.ipynb #3df5ff92
-class DiT(nn.Module):
-    "Diffusion Transformer (Peebles & Xie, arXiv 2212.09748) with the official parameter names."
-    def __init__(self, cfg:DiTConfig=DiTConfig()):
+# %% ../../nbs/01_dit.ipynb #bc323ddd
+#| code-fold: true
+def _check_config(cfg): # what no DiT can be made of
+    if cfg.input_size % cfg.patch_size:
+        raise ValueError(f'image side {cfg.input_size} is not divisible by patch {cfg.patch_size}')
+    if not (0 <= cfg.time_shift < 128 and cfg.mlp_eps > 0):
+        raise ValueError(f'expected time_shift in 0..127 and a positive mlp_eps, found {cfg.time_shift} '
+                         f'and {cfg.mlp_eps}')
+
+def _check_images(cfg, x): # has the batch the shape that the network wants?
+    C, side = cfg.in_channels, cfg.input_size
+    if tuple(x.shape[1:]) != (C, side, side):
+        raise ValueError(f'this DiT takes images of shape (B, {C}, {side}, {side}), got {tuple(x.shape)}')
+
+# %% ../../nbs/01_dit.ipynb #9cd7a02f
+class _DiTParts(nn.Module): # what a DiT holds
+    def __init__(self, cfg):
         super().__init__()
-        if cfg.input_size % cfg.patch_size:
-            raise ValueError(f'image side {cfg.input_size} is not divisible by patch {cfg.patch_size}')
-        if not (0 <= cfg.time_shift < 128 and cfg.mlp_eps > 0):
-            raise ValueError(f'expected time_shift in 0..127 and a positive mlp_eps, found {cfg.time_shift} '
-                             f'and {cfg.mlp_eps}')
-        self.cfg = cfg
-        D = cfg.hidden_size
+        _check_config(cfg)
+        self.cfg, D = cfg, cfg.hidden_size
         self.x_embedder = PatchEmbed(cfg.patch_size, cfg.in_channels, D)
         self.t_embedder = TimestepEmbedder(D, cfg.time_shift)
         self.y_embedder = LabelEmbedder(cfg.num_classes, D, cfg.null_class)
@@ -243,26 +248,32 @@ class DiT(nn.Module):
         self.blocks = nn.ModuleList(DiTBlock(D, cfg.num_heads, cfg.hidden, cfg.mlp_eps) for _ in range(cfg.depth))
         self.final_layer = FinalLayer(D, cfg.patch_size**2*cfg.out_channels)
 
+# %% ../../nbs/01_dit.ipynb #3df5ff92
+class DiT(_DiTParts):
+    "Diffusion Transformer (Peebles & Xie, arXiv 2212.09748) with the official parameter names."
+    def __init__(self, cfg:DiTConfig=DiTConfig()):
+        super().__init__(cfg)
     def unpatchify(self, x): # (B, N, p*p*C) -> (B, C, H, W)
-        p, n, C = self.cfg.patch_size, self.cfg.side, self.cfg.out_channels
-        B = x.shape[0] # len(x) would be a fixed number in an exported program
-        x = x.view(B, n, n, p, p, C).permute(0, 5, 1, 3, 2, 4) # (B, C, n, p, n, p)
-        return x.reshape(B, C, n*p, n*p)
-
+        return _image_of(x, self.cfg)
     def forward(self,
             x:Tensor, # noisy images, shape (B, C, H, W)
             t:Tensor, # timesteps of the trained model, 0..999, shape (B,); they may differ within the batch
             y:Tensor # labels, shape (B,); `cfg.num_classes` is the null class
             ) -> Tensor: # predicted noise and, after it along the channels, the raw variance; (B, 2C, H, W)
         "One evaluation of the network. A wrong image shape raises a `ValueError`."
-        C, side = self.cfg.in_channels, self.cfg.input_size
-        if tuple(x.shape[1:]) != (C, side, side):
-            raise ValueError(f'this DiT takes images of shape (B, {C}, {side}, {side}), got {tuple(x.shape)}')
+        _check_images(self.cfg, x)
         x = (self.x_embedder(x) + self.pos_embed).contiguous() # (B, N, D), tokens in memory order
         c = self.t_embedder(t) + self.y_embedder(y) # (B, D)
         for block in self.blocks:
             x = block(x, c)
         return self.unpatchify(self.final_layer(x, c))
+
+# %% ../../nbs/01_dit.ipynb #12dee200
+def _image_of(x, cfg): # (B, N, p*p*C) -> (B, C, H, W)
+    p, n, C = cfg.patch_size, cfg.side, cfg.out_channels
+    B = x.shape[0] # len(x) would be a fixed number in an exported program
+    x = x.view(B, n, n, p, p, C).permute(0, 5, 1, 3, 2, 4) # (B, C, n, p, n, p)
+    return x.reshape(B, C, n*p, n*p)
 
 # %% ../../nbs/01_dit.ipynb #44e4b39e
 def _zero(linear):
@@ -307,6 +318,8 @@ def set_fused(model:nn.Module, fused:bool) -> nn.Module:
             m.fused = fused
     return model
 
+# %% ../../nbs/01_dit.ipynb #52a8cd6e
+#| code-fold: true
 def few_heads(model:nn.Module, weights:int) -> nn.Module:
     "Let the explicit path compute about so many attention weights at a time, at least those of one head."
     for m in model.modules():
@@ -368,6 +381,7 @@ def _dit_computed(model): # the position code, unless somebody trained it
     same = have.device.type == 'meta' or torch.equal(have.detach().cpu(), code)
     return dict(pos_embed=code) if same else {}
 
+# %% ../../nbs/01_dit.ipynb #ba45f5b4
 @torch.no_grad()
 def _dit_modulation_range(model, train_steps=1000):
     "The largest value of SiLU(t + y) there can be, over all timesteps and classes."
@@ -390,6 +404,8 @@ def _block_ops(i, heads, width, eps): # eps: of both norms
         Op('linear', 'normed', 'hidden', f'{block}.mlp.fc1', gelu=True),
         Op('linear', 'hidden', 'x', f'{block}.mlp.fc2', gate=(mod, 5))]
 
+# %% ../../nbs/01_dit.ipynb #b79da510
+#| code-fold: true
 def _dit_program(model):
     cfg, eps = model.cfg, model.final_layer.norm_final.eps
     steps = [_block_ops(i, cfg.num_heads, cfg.hidden_size, (eps, cfg.mlp_eps)) for i in range(cfg.depth)]

@@ -6,6 +6,7 @@
 __all__ = ['KINDS', 'RUN', 'Op', 'Program', 'chunk', 'norm', 'linear', 'after', 'attention', 'modulation', 'interpret']
 
 # %% ../../nbs/01c_program.ipynb #pg07
+#| code-fold: true
 from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import nn, Tensor
@@ -28,11 +29,11 @@ class Op:
     scale:tuple = None # chunk, of a norm
     gate:tuple = None # chunk, of a linear layer: its output is multiplied by it, and added to what is there
     gelu:bool = False # of a linear layer: GELU in its tanh form follows
-
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f'a step is one of {", ".join(KINDS)}, found {self.kind!r}')
 
+# %% ../../nbs/01c_program.ipynb #6ec0b20e
 @dataclass(frozen=True)
 class Program:
     """What a row of modules computes together: the first is called with all inputs, each other one with the output of
@@ -41,27 +42,25 @@ class Program:
     inputs:tuple # names of the values that the first module is called with: tokens (B, N, D), then vectors (B, D)
     output:str # name of the value that the last module gives back
     steps:tuple # of each module, its ops in their order
-
     @property
     def ops(self) -> list: # all ops, in their order
         return [op for ops in self.steps for op in ops]
-
     @property
     def layers(self) -> list: # names of all layers that take part
         return [n for op in self.ops for n in (op.name, *op.products) if n]
-
     def alone(self, k:int) -> 'Program':
         "The program of one module: of the last, the output; of any other, the tokens that it passes on."
         last = k == len(self.modules) - 1
         output = self.output if last else self.inputs[0]
         return Program((self.modules[k],), self.inputs, output, (self.steps[k],))
 
-# %% ../../nbs/01c_program.ipynb #pg12
+# %% ../../nbs/01c_program.ipynb #36c8e51a
 def chunk(values:dict, place:tuple, width:int) -> Tensor: # (B, 1, width)
     "The chunk of a modulation, ready to be combined with tokens."
     value, k = place
     return values[value][:, None, k*width:(k + 1)*width]
 
+# %% ../../nbs/01c_program.ipynb #0b2682a4
 def norm(net, op, values):
     x = values[op.source]
     y = F.layer_norm(x, x.shape[-1:], eps=op.eps)
@@ -71,13 +70,14 @@ def norm(net, op, values):
 
 def linear(net, op, values): return net.get_submodule(op.name)(values[op.source])
 
+# %% ../../nbs/01c_program.ipynb #pg12
 def after(op, y, values):
     "What is done with a step's result y before it is written."
     if op.gelu:
         y = F.gelu(y, approximate='tanh')
     return y if op.gate is None else values[op.out] + chunk(values, op.gate, y.shape[-1])*y
 
-# %% ../../nbs/01c_program.ipynb #pg13
+# %% ../../nbs/01c_program.ipynb #cf4cb917
 def attention(net, op, values):
     x = values[op.source]
     B, N, D = x.shape[0], x.shape[1], x.shape[2]//3
@@ -86,6 +86,7 @@ def attention(net, op, values):
     A = qk(q*op.factor, k.mT).softmax(-1)
     return av(A, v).transpose(1, 2).reshape(B, N, D)
 
+# %% ../../nbs/01c_program.ipynb #4261d7f0
 def modulation(net, op, values): return net.get_submodule(op.name)(F.silu(values[op.source]))
 
 RUN = dict(modulation=modulation, norm=norm, linear=linear, attention=attention)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WEIGHT_BITS', 'INPUT_BITS', 'spend', 'weight_damages', 'input_damages', 'layer_damages', 'damage_table',
-           'mixed_policy', 'average_bits']
+           'mixed_policy', 'average_bits', 'settle_widths', 'fit_policy']
 
 # %% ../../nbs/12g_budget.ipynb #12gb0007
 import re
@@ -12,9 +12,10 @@ from dataclasses import replace
 import numpy as np
 from torch import nn
 from ..models.anatomy import Part, anatomy_of
-from .collect import Statistics
-from .fit import fit_factor, input_tables, moments
+from .collect import Calibration, Statistics
+from .fit import fit_calibrated, fit_factor, input_tables, moments
 from .policy import Policy
+from .quantized import Quantized
 from .search import expected_damage, fit_input, fit_weight
 
 # %% ../../nbs/12g_budget.ipynb #b69b21b5
@@ -139,3 +140,25 @@ def average_bits(rows:list, policy:Policy) -> tuple[float, float]:
         bits = [getattr(policy.at(r['layer']), kind) for r in rows]
         return float((sizes*bits).sum()/sizes.sum())
     return mean('w_bits', 'weights'), mean('a_bits', 'values')
+
+# %% ../../nbs/12g_budget.ipynb #215f146a
+def settle_widths(
+        model:nn.Module, S:Statistics, # in full precision, and its tables
+        policy:Policy # what is wanted
+        ) -> Policy:
+    "The policy with a line in `widths` for every layer, if `mixed` asks for it; else as it is."
+    if not policy.mixed:
+        return policy
+    uniform = replace(policy, mixed=False)
+    found = mixed_policy(damage_table(model, S, uniform), uniform, *policy.bits)
+    return replace(found, widths=(*policy.widths, *found.widths))
+
+# %% ../../nbs/12g_budget.ipynb #c41f2b58
+def fit_policy(
+        calibration:Calibration, # what it may look at
+        policy:Policy, # bits and everything else
+        progress:bool=None # show a bar; None: as the calibration does
+        ) -> Quantized:
+    "`fit_calibrated`, after the widths of a policy that has `mixed` ones are settled."
+    settled = settle_widths(calibration.model, calibration.statistics, policy)
+    return fit_calibrated(calibration, settled, progress)

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['CODES_AT_ONCE', 'FORMAT', 'VERSION', 'WEIGHTS', 'pack', 'fresh_bytes', 'unpack', 'check_packed', 'file_header',
-           'save_quantized', 'Stored', 'stored', 'quantized_path', 'is_quantized_file', 'open_quantized',
-           'load_quantized', 'from_older']
+           'save_quantized', 'Stored', 'stored', 'quantized_path', 'is_quantized_file', 'from_older', 'open_quantized',
+           'load_quantized']
 
 # %% ../../nbs/12d_file.ipynb #01640539
+#| code-fold: true
 import json
 import math
 import mmap
@@ -42,6 +43,8 @@ def pack(codes:Tensor, # signed codes of any shape
     stream = np.unpackbits(unsigned[:, None], axis=1)[:, 8 - bits:] # (n, k)
     return torch.from_numpy(np.packbits(stream.reshape(-1)))
 
+# %% ../../nbs/12d_file.ipynb #2fa53b40
+#| code-fold: true
 def fresh_bytes(n:int) -> Tensor: # uint8 (n,)
     "Memory that goes back to the system when it is let go; what malloc gives, it keeps as a hole between others."
     if n < 2**18:
@@ -84,14 +87,16 @@ def check_packed(data, # what is to be unpacked: a tensor, or `Stored`
     if size != -(-n*bits//8):
         raise ValueError(f'{n} codes of {bits} bits need {-(-n*bits//8)} bytes, got {size}')
 
-# %% ../../nbs/12d_file.ipynb #8f0fc57b
-FORMAT, VERSION = 'tqdit-quantized', 4
-
+# %% ../../nbs/12d_file.ipynb #4f0ee9bc
 def _smaller(v:Tensor) -> Tensor: # float32 as float16 where nothing is lost
     if v.dtype != torch.float32:
         return v
     half = v.half()
     return half if torch.equal(half.float(), v) else v
+
+# %% ../../nbs/12d_file.ipynb #8f0fc57b
+#| code-fold: true
+FORMAT, VERSION = 'tqdit-quantized', 4
 
 def _packed_state(q:Quantized) -> dict: # name -> tensor
     "The state with codes packed, without what can be computed."
@@ -137,6 +142,7 @@ def save_quantized(q:Quantized,
         save_file(_packed_state(q), tmp, metadata=file_header(q))
 
 # %% ../../nbs/12d_file.ipynb #12dm0001
+#| code-fold: true
 _DTYPES = dict(F64=torch.float64, F32=torch.float32, F16=torch.float16, BF16=torch.bfloat16, I64=torch.int64,
                I32=torch.int32, I16=torch.int16, I8=torch.int8, U8=torch.uint8, BOOL=torch.bool)
 
@@ -170,6 +176,7 @@ def stored(file # a safetensors file, open without a buffer
             for n, d in header.items()}
 
 # %% ../../nbs/12d_file.ipynb #6e17b61c
+#| code-fold: true
 def _header_of(path) -> dict: # strings by name
     "What a file says of itself. Raises `FileNotFoundError` or `CheckpointError`."
     if not path.is_file():
@@ -271,6 +278,7 @@ def _quantizer(form, clock):
     return ByTime([blank() for _ in range(clock.groups.G)], clock) if form['timed'] else blank()
 
 # %% ../../nbs/12d_file.ipynb #d96b7ea4
+#| code-fold: true
 def _place(module:nn.Module, name:str, v:Tensor):
     "Give a parameter or buffer its value. Raises `ValueError` for a name that the module does not have."
     owner, _, leaf = name.rpartition('.')
@@ -315,6 +323,7 @@ def _form(name, v, layers) -> Tensor: # on 'meta'
     return torch.empty(v.shape, dtype=v.dtype, device='meta')
 
 # %% ../../nbs/12d_file.ipynb #12dm0003
+#| code-fold: true
 def _absent(q, layers, given): # names of what a model needs and was not given
     needs = [*q.net.state_dict()]
     if q.correction is not None:
@@ -353,41 +362,8 @@ def _fetch(layer:nn.Module, name:str, tensors:dict, form:dict):
         layer.weight = _now(tensors[f'{name}.weight']) # a modulation's, which it folds as floats
         layer.refresh()
 
-# %% ../../nbs/12d_file.ipynb #038af12a
-@contextmanager
-def _told_of(path):
-    "Whatever goes wrong with a file's content becomes one line that names the file."
-    try:
-        yield
-    except (LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError) as e:
-        raise CheckpointError(f'{path}: the file is incomplete or of another model: {e}') from None
-
-@contextmanager
-def open_quantized(path): # written by `save_quantized`, or a folder of diffusers with such weights
-    """A model whose weights are still in the file, and `fetch(name)`, which gives one of its layers its weight; for
-    a `with` block. Raises `FileNotFoundError`, or `CheckpointError` for any other file, before a weight is unpacked."""
-    path = quantized_path(path)
-    header = _header_of(path)
-    with open(path, 'rb', buffering=0) as file:
-        with _told_of(path):
-            header, tensors = from_older(header, stored(file))
-            q, layers = _skeleton(header, len(tensors)), header['layers']
-            _fill(q, tensors, layers)
-            _check_shapes(q)
-        def fetch(name):
-            with _told_of(path):
-                _fetch(q.net.get_submodule(name), name, tensors, layers[name])
-        yield q, fetch
-
-def load_quantized(path, # written by `save_quantized`
-                   device='cpu') -> Quantized: # equal to the saved one to the bit
-    "Read a quantized model. Raises `FileNotFoundError`, or `CheckpointError` for any other file."
-    with open_quantized(path) as (q, fetch):
-        for name in [*q.layers(), *q.modulations()]:
-            fetch(name)
-    return q.to(device)
-
 # %% ../../nbs/12d_file.ipynb #27f67464
+#| code-fold: true
 def _wrong_weight(m, codes, scale): # str or None
     "What does not fit of a weight, whose numbers need not be there yet."
     linear = hasattr(m, 'out_features')
@@ -443,6 +419,7 @@ def _check_shapes(q:Quantized):
             raise ValueError(f'{name}: {wrong}')
 
 # %% ../../nbs/12d_file.ipynb #3837aef6
+#| code-fold: true
 def from_older(header:dict, tensors:dict) -> tuple[dict, dict]: # the header's values, and tensors as of version 4
     "Header and tensors of any version as those of the newest."
     h = {k: v if k in ('format', 'version') else json.loads(v) for k, v in header.items()}
@@ -511,3 +488,39 @@ class _OldFile:
         mod.row_factor = out.get(f'{source}.row_factor')
         mod.fold(part.steering, self.t[f'{name}.factor'], self.t.get(f'{name}.center', 0.))
         out[f'{source}.bias'], out[f'{source}.row_factor'] = mod.bias, mod.row_factor
+
+# %% ../../nbs/12d_file.ipynb #038af12a
+#| code-fold: true
+@contextmanager
+def _told_of(path):
+    "Whatever goes wrong with a file's content becomes one line that names the file."
+    try:
+        yield
+    except (LookupError, RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError) as e:
+        raise CheckpointError(f'{path}: the file is incomplete or of another model: {e}') from None
+
+@contextmanager
+def open_quantized(path): # written by `save_quantized`, or a folder of diffusers with such weights
+    """A model whose weights are still in the file, and `fetch(name)`, which gives one of its layers its weight; for
+    a `with` block. Raises `FileNotFoundError`, or `CheckpointError` for any other file, before a weight is unpacked."""
+    path = quantized_path(path)
+    header = _header_of(path)
+    with open(path, 'rb', buffering=0) as file:
+        with _told_of(path):
+            header, tensors = from_older(header, stored(file))
+            q, layers = _skeleton(header, len(tensors)), header['layers']
+            _fill(q, tensors, layers)
+            _check_shapes(q)
+        def fetch(name):
+            with _told_of(path):
+                _fetch(q.net.get_submodule(name), name, tensors, layers[name])
+        yield q, fetch
+
+# %% ../../nbs/12d_file.ipynb #3011a1dc
+def load_quantized(path, # written by `save_quantized`
+                   device='cpu') -> Quantized: # equal to the saved one to the bit
+    "Read a quantized model. Raises `FileNotFoundError`, or `CheckpointError` for any other file."
+    with open_quantized(path) as (q, fetch):
+        for name in [*q.layers(), *q.modulations()]:
+            fetch(name)
+    return q.to(device)

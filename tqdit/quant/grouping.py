@@ -47,6 +47,7 @@ def best_groups(
         b = first[-1] - 1
     return [0, *reversed(first)]
 
+# %% ../../nbs/09b_grouping.ipynb #ec04f360
 def damage_of(
         seg:Tensor, # damage of each segment, shape (F, F)
         first:list # the first fine group of each group
@@ -55,14 +56,15 @@ def damage_of(
     last = [*(a - 1 for a in first[1:]), len(seg) - 1]
     return sum(seg[a, b].item() for a, b in zip(first, last))
 
+# %% ../../nbs/09b_grouping.ipynb #0767bdba
+def _costs(h, errors): # weights of the bins (F, b), squared errors of the candidates in each bin (C, b) -> (F, C)
+    return h.double() @ errors.double().T
+
 # %% ../../nbs/09b_grouping.ipynb #09bg0020
 def _extremes(lo, hi): # of each segment, (F, F) each; below the diagonal they mean nothing
     F = len(lo)
     return (torch.stack([torch.cat([lo[:a], lo[a:].cummin(0).values]) for a in range(F)]),
             torch.stack([torch.cat([hi[:a], hi[a:].cummax(0).values]) for a in range(F)]))
-
-def _costs(h, errors): # squared errors of the candidates in each bin (C, b) -> (F, C)
-    return h.double() @ errors.double().T
 
 def _of_ranges(h, c, a, b, bits, clip): # costs of uniform grids over a..b, shape (C,) each
     a, b, found = a[:, None], b[:, None], []
@@ -88,6 +90,7 @@ def _uniform_segments(h, c, lo, hi, bits, never, clip):
     a, b = (torch.unique(e*f) for e in (lo.min().clamp(max=0), hi.max().clamp(min=0)))
     return segments(_of_ranges(h, c, *torch.cartesian_prod(a, b).T, bits, clip))
 
+# %% ../../nbs/09b_grouping.ipynb #efb63035
 def _side(h, c, s, lowest, highest, clip, choice=None): # one side of a GELU's two, with steps s, shape (C,)
     r = (c/s[:, None]).round() # (C, b)
     inside = r.clamp(lowest, highest)

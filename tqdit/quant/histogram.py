@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BINS', 'watch', 'rows_of', 'Observer', 'MinMaxObserver', 'bin_of', 'bin_centres', 'Histogram', 'PercentileObserver',
-           'MSEObserver', 'search_range', 'PerTimestep']
+           'search_range', 'MSEObserver', 'PerTimestep']
 
 # %% ../../nbs/07_histogram.ipynb #bc2437ee
 import math
@@ -15,22 +15,8 @@ import torch
 from torch import nn, Tensor
 from .uniform import UniformQuantizer, minmax_quantizer
 
-# %% ../../nbs/07_histogram.ipynb #3143b1ea
-def _named(model, names):
-    chosen = [(n, m) for n, m in model.named_modules() if re.fullmatch(names, n)]
-    if chosen:
-        return chosen
-    some = [n for n, _ in model.named_modules()][1:4]
-    raise ValueError(f'no module of this model matches {names!r}; its modules are {some}, …')
-
-@contextmanager
-def watch(model:nn.Module, # any module
-          names:str, # regular expression that a module's name must match as a whole
-          on_input=None, # called as on_input(name, i, x) with the i-th positional tensor when the module runs
-          on_grad=None, # called as on_grad(name, i, x, grad) on the way back, grad of x's shape
-          on_output_grad=None # called as on_output_grad(name, args, grad) on the way back, grad of the output's shape
-         ):
-    "Watch modules while the block runs; all hooks are gone after it. Raises `ValueError` when no module matches."
+# %% ../../nbs/07_histogram.ipynb #d6bc4dc6
+def _reporter(on_input, on_grad, on_output_grad): # -> a hook whose first argument is the module's name
     def hook(name, m, args, out):
         for i, x in enumerate(args):
             if not torch.is_tensor(x):
@@ -42,8 +28,26 @@ def watch(model:nn.Module, # any module
         if on_output_grad and out.requires_grad:
             seen = tuple(a.detach() for a in args)
             out.register_hook(partial(on_output_grad, name, seen))
+    return hook
 
-    handles = []
+# %% ../../nbs/07_histogram.ipynb #352bbf37
+def _named(model, names):
+    chosen = [(n, m) for n, m in model.named_modules() if re.fullmatch(names, n)]
+    if chosen:
+        return chosen
+    some = [n for n, _ in model.named_modules()][1:4]
+    raise ValueError(f'no module of this model matches {names!r}; its modules are {some}, …')
+
+# %% ../../nbs/07_histogram.ipynb #3143b1ea
+@contextmanager
+def watch(model:nn.Module, # any module
+          names:str, # regular expression that a module's name must match as a whole
+          on_input=None, # called as on_input(name, i, x) with the i-th positional tensor when the module runs
+          on_grad=None, # called as on_grad(name, i, x, grad) on the way back, grad of x's shape
+          on_output_grad=None # called as on_output_grad(name, args, grad) on the way back, grad of the output's shape
+         ):
+    "Watch modules while the block runs; all hooks are gone after it. Raises `ValueError` when no module matches."
+    hook, handles = _reporter(on_input, on_grad, on_output_grad), []
     try:
         for n, m in _named(model, names):
             handles.append(m.register_forward_hook(partial(hook, n)))
@@ -71,26 +75,6 @@ class Observer:
     def __init__(self, dim:int=None): # the dimension whose entries have rows of their own
         self.dim, self.shape = dim, None # shape of the rows as they broadcast against what is seen
 
-    def update(self, x:Tensor, # any shape, the same number of dimensions each time
-               weight:Tensor=None): # how much each value matters, broadcasts against x; for histograms
-        "See a tensor; an empty one says nothing. Raises `ValueError` on NaN or infinity."
-        if not x.numel():
-            return self
-        if not x.isfinite().all():
-            raise ValueError('NaN or infinite values were observed; the model or its input is broken')
-        rows, n = rows_of(x, self.dim)
-        self.shape = tuple(rows.shape)
-        self._add(self._see(x.detach(), rows, n, weight))
-        return self
-
-    def merge(self, other):
-        "Become what one observer of both would be."
-        if other.table is None:
-            return self
-        self.shape = other.shape
-        self._add(other.table)
-        return self
-
     def _add(self, new): self.table = new if self.table is None else self._join(self.table, new)
     def _see(self, x, rows, n, weight): raise NotImplementedError
     def _join(self, a, b): raise NotImplementedError
@@ -99,12 +83,20 @@ class Observer:
         "The smallest and the largest value that the grid shall cover."
         raise NotImplementedError
 
-    def quantizer(self, bits:int=8, symmetric:bool=False) -> UniformQuantizer: # broadcasts against what was observed
-        "The quantizer this observer proposes. Raises `ValueError` when nothing was observed."
-        if self.table is None:
-            raise ValueError('nothing was observed yet; run calibration data through the model first')
-        lo, hi = self.range(bits, symmetric)
-        return minmax_quantizer(lo.view(self.shape), hi.view(self.shape), bits, symmetric)
+# %% ../../nbs/07_histogram.ipynb #a52edc75
+def _update(self, x:Tensor, # any shape, the same number of dimensions each time
+            weight:Tensor=None): # how much each value matters, broadcasts against x; for histograms
+    "See a tensor; an empty one says nothing. Raises `ValueError` on NaN or infinity."
+    if not x.numel():
+        return self
+    if not x.isfinite().all():
+        raise ValueError('NaN or infinite values were observed; the model or its input is broken')
+    rows, n = rows_of(x, self.dim)
+    self.shape = tuple(rows.shape)
+    self._add(self._see(x.detach(), rows, n, weight))
+    return self
+
+Observer.update = _update
 
 # %% ../../nbs/07_histogram.ipynb #286b26bd
 class MinMaxObserver(Observer):
@@ -124,6 +116,24 @@ class MinMaxObserver(Observer):
     def _join(self, a, b): return torch.stack([torch.minimum(a[0], b[0]), torch.maximum(a[1], b[1])])
     def range(self, bits=8, symmetric=False): return self.lo, self.hi
 
+# %% ../../nbs/07_histogram.ipynb #9d7d895c
+def _merge(self, other):
+    "Become what one observer of both would be."
+    if other.table is None:
+        return self
+    self.shape = other.shape
+    self._add(other.table)
+    return self
+
+def _quantizer(self, bits:int=8, symmetric:bool=False) -> UniformQuantizer: # broadcasts against what was observed
+    "The quantizer this observer proposes. Raises `ValueError` when nothing was observed."
+    if self.table is None:
+        raise ValueError('nothing was observed yet; run calibration data through the model first')
+    lo, hi = self.range(bits, symmetric)
+    return minmax_quantizer(lo.view(self.shape), hi.view(self.shape), bits, symmetric)
+
+Observer.merge, Observer.quantizer = _merge, _quantizer
+
 # %% ../../nbs/07_histogram.ipynb #b0d0747f
 _MANTISSA, _LOW, _HIGH = 6, -20, 12 # bits of the mantissa that are kept; exponents that are covered
 _SIDE = (_HIGH - _LOW) << _MANTISSA # bins of one sign, with the one that holds zero
@@ -136,6 +146,7 @@ def bin_of(x:Tensor) -> Tensor: # int32, shape of x, 0..BINS - 1
     size = size.sub_((127 + _LOW) << _MANTISSA).clamp_(0, _SIDE - 1)
     return torch.where(bits < 0, -size, size).add_(_SIDE - 1)
 
+# %% ../../nbs/07_histogram.ipynb #fcb14237
 def bin_centres(device='cpu') -> Tensor: # shape (BINS,), ascending
     "The value that stands for each bin."
     size = torch.arange(_SIDE, device=device, dtype=torch.int32) + ((127 + _LOW) << _MANTISSA)
@@ -157,25 +168,31 @@ class Histogram(Observer):
 
     def _join(self, a, b): return a + b
 
-    def mass(self, weighted:bool=True) -> Tensor: # shape (rows, BINS)
-        "The weight of each bin, or its number of values, also where all weights of a row are zero."
-        counts, sums = self.table
-        return torch.where(sums.sum(1, keepdim=True) > 0, sums, counts) if weighted else counts
+# %% ../../nbs/07_histogram.ipynb #356c936d
+def _mass(self, weighted:bool=True) -> Tensor: # shape (rows, BINS)
+    "The weight of each bin, or its number of values, also where all weights of a row are zero."
+    counts, sums = self.table
+    return torch.where(sums.sum(1, keepdim=True) > 0, sums, counts) if weighted else counts
 
-    def quantile(self, q:float) -> Tensor: # shape (rows,)
-        "The value below which a part q of each row lies, to the width of a bin."
-        below = self.table[0].cumsum(1) # (rows, BINS)
-        first = ((below < q*below[:, -1:]) | (below == 0)).sum(1)
-        return bin_centres(below.device)[first.clamp(max=BINS - 1)]
+def _quantile(self, q:float) -> Tensor: # shape (rows,)
+    "The value below which a part q of each row lies, to the width of a bin."
+    below = self.table[0].cumsum(1) # (rows, BINS)
+    first = ((below < q*below[:, -1:]) | (below == 0)).sum(1)
+    return bin_centres(below.device)[first.clamp(max=BINS - 1)]
 
-    def error(self, quantizer, # called with the bins' centres, shape (1, BINS)
-              weighted:bool=True # by the sums of weights, else by counts
-             ) -> Tensor: # shape (rows,)
-        "Expected (weighted) squared error of a quantizer."
-        c = bin_centres(self.table.device)[None]
-        h = self.mass(weighted)
-        error = (quantizer(c.clone()) - c).square()
-        return (h*error).sum(1)/h.sum(1).clamp(min=1e-300)
+Histogram.mass, Histogram.quantile = _mass, _quantile
+
+# %% ../../nbs/07_histogram.ipynb #e3ff72e2
+def _error(self, quantizer, # called with the bins' centres, shape (1, BINS)
+           weighted:bool=True # by the sums of weights, else by counts
+          ) -> Tensor: # shape (rows,)
+    "Expected (weighted) squared error of a quantizer."
+    c = bin_centres(self.table.device)[None]
+    h = self.mass(weighted)
+    error = (quantizer(c.clone()) - c).square()
+    return (h*error).sum(1)/h.sum(1).clamp(min=1e-300)
+
+Histogram.error = _error
 
 # %% ../../nbs/07_histogram.ipynb #5e574c7a
 class PercentileObserver(Histogram):
@@ -189,6 +206,37 @@ class PercentileObserver(Histogram):
 
     def range(self, bits=8, symmetric=False): return self.quantile((1 - self.p)/2), self.quantile((1 + self.p)/2)
 
+# %% ../../nbs/07_histogram.ipynb #140e013d
+def _errors_of(h, c, a, b, bits, symmetric, clip): # candidates' ends a and b, (n, R) -> weighted errors (n, R)
+    a, b = (v[..., None] for v in torch.broadcast_tensors(a, b)) # (n, R, 1)
+    q = minmax_quantizer(a, b, bits, symmetric)
+    error = (q(c.expand(*a.shape[:-1], -1).clone()) - c).square() # (n, R, b)
+    if clip != 1:
+        error = error*torch.where((c < a) | (c > b), clip, 1.)
+    return (h*error).sum(-1)
+
+# %% ../../nbs/07_histogram.ipynb #896cf6de
+def search_range(h:Tensor, # weights of the bins, shape (R, b)
+                 c:Tensor, # centres of the bins, shape (b,)
+                 lo:Tensor, hi:Tensor, # smallest and largest values, shape (R,) each
+                 bits:int, # k
+                 symmetric:bool=False, # centre the grid on zero
+                 rounds:int=2, # how often both ends are searched
+                 clip:float=1. # how much more the error of a clipped value counts
+                ) -> tuple[Tensor, Tensor]: # the best ends, shape (R,) each
+    "The range whose grid has the least error `sum_b h_b (c_b - c_hat_b)²`, by alternating search over its two ends."
+    grid = torch.linspace(0.04, 1., 49, device=h.device)[:, None] # (n, 1)
+    def best(a, b): return grid[_errors_of(h, c, a, b, bits, symmetric, clip).argmin(0), 0] # (R,)
+    a, b = lo, hi = lo.clamp(max=0), hi.clamp(min=0)
+    if symmetric:
+        end = best(-grid*hi, grid*hi)*hi
+        return -end, end
+    for _ in range(rounds):
+        b = best(a, grid*hi)*hi
+        a = best(grid*lo, b)*lo if (lo < 0).any() else a
+    return a, b
+
+# %% ../../nbs/07_histogram.ipynb #a3c92a3c
 class MSEObserver(Histogram):
     "Searches the range with the least weighted squared error."
     def range(self, bits=8, symmetric=False):
@@ -199,38 +247,6 @@ class MSEObserver(Histogram):
         used = h.sum(0) > 0
         c = bin_centres(h.device)[used]
         return search_range(h[:, used].float(), c, lo, hi, bits, symmetric)
-
-# %% ../../nbs/07_histogram.ipynb #140e013d
-def search_range(h:Tensor, # weights of the bins, shape (R, b)
-                 c:Tensor, # centres of the bins, shape (b,)
-                 lo:Tensor, # smallest values, shape (R,)
-                 hi:Tensor, # largest values, shape (R,)
-                 bits:int, # k
-                 symmetric:bool=False, # centre the grid on zero
-                 rounds:int=2, # how often both ends are searched
-                 clip:float=1. # how much more the error of a clipped value counts
-                ) -> tuple[Tensor, Tensor]: # the best ends, shape (R,) each
-    "The range whose grid has the least error `sum_b h_b (c_b - c_hat_b)²`, by alternating search over its two ends."
-    grid = torch.linspace(0.04, 1., 49, device=h.device)[:, None] # (n, 1)
-    lo, hi = lo.clamp(max=0), hi.clamp(min=0)
-
-    def best(a, b): # candidates, (n, R) -> the best fraction of each row, (R,)
-        a, b = (v[..., None] for v in torch.broadcast_tensors(a, b)) # (n, R, 1)
-        q = minmax_quantizer(a, b, bits, symmetric)
-        error = (q(c.expand(*a.shape[:-1], -1).clone()) - c).square() # (n, R, b)
-        if clip != 1:
-            error = error*torch.where((c < a) | (c > b), clip, 1.)
-        return grid[(h*error).sum(-1).argmin(0), 0]
-
-    if symmetric:
-        end = best(-grid*hi, grid*hi)*hi
-        return -end, end
-    a, b = lo, hi
-    for _ in range(rounds):
-        b = best(a, grid*hi)*hi
-        if (lo < 0).any():
-            a = best(grid*lo, b)*lo
-    return a, b
 
 # %% ../../nbs/07_histogram.ipynb #7a391e6f
 class PerTimestep:
@@ -250,10 +266,13 @@ class PerTimestep:
             observer.update(x[slot == k])
         return self
 
-    def merged(self, start:int=0, stop:int=1000) -> Observer:
-        "One observer of all timesteps in [start, stop)."
-        out = self.make()
-        for t in sorted(self.at):
-            if start <= t < stop:
-                out.merge(self.at[t])
-        return out
+# %% ../../nbs/07_histogram.ipynb #af01ed48
+def _merged(self, start:int=0, stop:int=1000) -> Observer:
+    "One observer of all timesteps in [start, stop)."
+    out = self.make()
+    for t in sorted(self.at):
+        if start <= t < stop:
+            out.merge(self.at[t])
+    return out
+
+PerTimestep.merged = _merged

@@ -24,37 +24,45 @@ class Measured(Quantizer):
         self.lo, self.hi = code_range(self.bits)
 
     def options(self): return dict(dim=self.dim, group=self.group)
-
-    def pieces(self, D): # groups among D channels
-        return D//self.group if self.group and D % self.group == 0 else 1
-    def ranges(self, x): # how many are measured in x
-        D = x.shape[self.dim]
-        return x.numel()//D*self.pieces(D)
-
-    def split(self, x): # (..., D) -> (..., n, D/n), the measured dimension last
-        y = x.transpose(self.dim, -1)
-        return y.unflatten(-1, (self.pieces(y.shape[-1]), -1))
-    def join(self, y): # back again
-        return y.flatten(-2).transpose(self.dim, -1)
-
-    def numbers_for(self, x):
-        "Scale and zero-point of everything that is measured in x."
-        grouped = self.pieces(x.shape[self.dim]) > 1
-        y, dim = (self.split(x), -1) if grouped else (x, self.dim)
-        lo, hi = y.amin(dim, keepdim=True).float().clamp(max=0), y.amax(dim, keepdim=True).float().clamp(min=0)
-        s = ((hi - lo)/(self.hi - self.lo)).clamp(min=1e-12)
-        return Row(dict(s=s, z=(self.lo - lo/s).round(), grouped=grouped))
-
-    def regions_at(self, n): # several scales within a row are no region
-        return None if n.grouped else [Region(n.s, n.z, self.lo, self.hi)]
-
-    def encode(self, x, n):
-        y = self.split(x) if n.grouped else x
-        q = ((y*n.s.reciprocal()).round() + n.z).clamp(self.lo, self.hi)
-        return [self.join(q) if n.grouped else q]
-
-    def decode(self, codes, n):
-        [q] = codes
-        return self.join((self.split(q) - n.z)*n.s) if n.grouped else (q - n.z)*n.s
-
     def extra_repr(self): return f'bits={self.bits}, dim={self.dim}, group={self.group}'
+
+# %% ../../nbs/09c_measured.ipynb #11d1d7c0
+def _pieces(self, D): # groups among D channels
+    return D//self.group if self.group and D % self.group == 0 else 1
+def _ranges(self, x): # how many are measured in x
+    D = x.shape[self.dim]
+    return x.numel()//D*self.pieces(D)
+
+def _split(self, x): # (..., D) -> (..., n, D/n), the measured dimension last
+    y = x.transpose(self.dim, -1)
+    return y.unflatten(-1, (self.pieces(y.shape[-1]), -1))
+def _join(self, y): # back again
+    return y.flatten(-2).transpose(self.dim, -1)
+
+Measured.pieces, Measured.ranges, Measured.split, Measured.join = _pieces, _ranges, _split, _join
+
+# %% ../../nbs/09c_measured.ipynb #2a5c2009
+def _numbers_for(self, x):
+    "Scale and zero-point of everything that is measured in x."
+    grouped = self.pieces(x.shape[self.dim]) > 1
+    y, dim = (self.split(x), -1) if grouped else (x, self.dim)
+    lo, hi = y.amin(dim, keepdim=True).float().clamp(max=0), y.amax(dim, keepdim=True).float().clamp(min=0)
+    s = ((hi - lo)/(self.hi - self.lo)).clamp(min=1e-12)
+    return Row(dict(s=s, z=(self.lo - lo/s).round(), grouped=grouped))
+
+Measured.numbers_for = _numbers_for
+
+# %% ../../nbs/09c_measured.ipynb #46afe186
+def _regions_at(self, n): # several scales within a row are no region
+    return None if n.grouped else [Region(n.s, n.z, self.lo, self.hi)]
+
+def _encode(self, x, n):
+    y = self.split(x) if n.grouped else x
+    q = ((y*n.s.reciprocal()).round() + n.z).clamp(self.lo, self.hi)
+    return [self.join(q) if n.grouped else q]
+
+def _decode(self, codes, n):
+    [q] = codes
+    return self.join((self.split(q) - n.z)*n.s) if n.grouped else (q - n.z)*n.s
+
+Measured.regions_at, Measured.encode, Measured.decode = _regions_at, _encode, _decode

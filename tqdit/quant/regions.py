@@ -32,18 +32,22 @@ class SoftmaxMRQ(Quantizer):
         return [Region(n.s1, 0, 0, self.n - 1, stop=border),
                 Region(self.s2, 0, 1, self.n, start=border)]
 
-    def encode(self, p, n): # [low, high], of which one is zero
-        low = (p*n.s1.reciprocal()).round()
-        high = (p*(1/self.s2)).round().clamp(min=1).clamp(max=self.n)
-        inside = low < self.n
-        return [torch.where(inside, low, 0.), torch.where(inside, 0., high)]
+# %% ../../nbs/08_regions.ipynb #047f7b40
+def _encode_two(self, p, n): # [low, high], of which one is zero
+    low = (p*n.s1.reciprocal()).round()
+    high = (p*(1/self.s2)).round().clamp(min=1).clamp(max=self.n)
+    inside = low < self.n
+    return [torch.where(inside, low, 0.), torch.where(inside, 0., high)]
 
-    @classmethod
-    def blank(cls, bits): return cls(bits, 2.**(1 - bits))
+SoftmaxMRQ.encode = _encode_two
 
-    def extra_repr(self):
-        s1 = tuple(self.s1.shape) if self.s1.ndim else self.s1.item()
-        return f'bits={self.bits}, s1={s1}, s2={self.s2}'
+# %% ../../nbs/08_regions.ipynb #7b5f32ec
+def _blank_softmax(cls, bits): return cls(bits, 2.**(1 - bits))
+def _extra_repr_softmax(self):
+    s1 = tuple(self.s1.shape) if self.s1.ndim else self.s1.item()
+    return f'bits={self.bits}, s1={s1}, s2={self.s2}'
+
+SoftmaxMRQ.blank, SoftmaxMRQ.extra_repr = classmethod(_blank_softmax), _extra_repr_softmax
 
 # %% ../../nbs/08_regions.ipynb #dfff4038
 def best_of(make, # called with a candidate, gives a quantizer
@@ -59,6 +63,7 @@ def best_of(make, # called with a candidate, gives a quantizer
     i = int(errors.argmin())
     return make(candidates[i]), errors[i].item(), errors
 
+# %% ../../nbs/08_regions.ipynb #0a621437
 def softmax_candidates(bits:int, # k
                        tied:bool=True, # s2 divided by powers of two only
                        n:int=40 # how many otherwise
@@ -87,20 +92,26 @@ class GELUMRQ(Quantizer):
         return [Region(n.s2, 0, 0, self.hi, start=0.),
                 Region(n.s1, 0, self.lo, 0, stop=0.)]
 
-    def signed(self, x:Tensor, n) -> Tensor:
-        "Both regions' codes in one signed integer, whose sign tells the region."
-        low = (x*n.s1.reciprocal()).round().clamp(min=self.lo)
-        high = (x*n.s2.reciprocal()).round().clamp(max=self.hi)
-        return torch.where(x < 0, low, high)
+# %% ../../nbs/08_regions.ipynb #fbc432e3
+def _signed(self, x:Tensor, n) -> Tensor:
+    "Both regions' codes in one signed integer, whose sign tells the region."
+    low = (x*n.s1.reciprocal()).round().clamp(min=self.lo)
+    high = (x*n.s2.reciprocal()).round().clamp(max=self.hi)
+    return torch.where(x < 0, low, high)
 
-    def encode(self, x, n): # [positives, negatives], of which one is zero
-        q = self.signed(x, n)
-        return [q.clamp(min=0), q.clamp(max=0)]
+GELUMRQ.signed = _signed
 
-    def forward(self, x, n=None):
-        n = self.numbers_for(x) if n is None else n
-        q = self.signed(x, n)
-        return q*torch.where(q < 0, n.s1, n.s2)
+# %% ../../nbs/08_regions.ipynb #e8fa7f68
+def _encode_signed(self, x, n): # [positives, negatives], of which one is zero
+    q = self.signed(x, n)
+    return [q.clamp(min=0), q.clamp(max=0)]
+
+def _forward_signed(self, x, n=None):
+    n = self.numbers_for(x) if n is None else n
+    q = self.signed(x, n)
+    return q*torch.where(q < 0, n.s1, n.s2)
+
+GELUMRQ.encode, GELUMRQ.forward = _encode_signed, _forward_signed
 
 # %% ../../nbs/08_regions.ipynb #5db51f4c
 def _ends(x):
@@ -124,6 +135,7 @@ def search_gelu(x:Tensor, # sample of the activation
     q, err, _ = best_of(lambda f: GELUMRQ(bits, s1, pos*f), grid, x, w)
     return q, err
 
+# %% ../../nbs/08_regions.ipynb #03694c4c
 def search_uniform(x:Tensor, # sample of the activation
                    bits:int, # k
                    weight:Tensor=None, # how much each value matters, broadcasts against x

@@ -29,40 +29,48 @@ class TimeGroups:
         if not starts or starts[0] != 0 or not ascending or starts[-1] >= self.train_steps:
             raise ValueError(f'groups must begin at 0 and ascend below {self.train_steps}, got starts {starts}')
 
-    @classmethod
-    def even(cls,
-             G:int=10, # number of groups
-             train_steps:int=1000): # timesteps the model was trained with
-        "G groups of equal length, to the step. Raises `ValueError` for G outside 1..train_steps."
-        if not 1 <= G <= train_steps:
-            raise ValueError(f'the number of groups G must lie in 1..{train_steps}, got {G}')
-        return cls(tuple(math.ceil(g*train_steps/G) for g in range(G)), train_steps)
-
     @property
     def G(self): return len(self.starts)
 
     def bounds(self, g:int) -> tuple[int, int]: # first timestep of group g, and first one after it
         return self.starts[g], (self.starts + (self.train_steps,))[g + 1]
 
-    def divided(self, k:int) -> 'TimeGroups': # k times as many groups; boundaries stay boundaries
-        "Each group cut into k of equal length, to the step. Raises `ValueError` where one is too short for that."
-        ends = [self.bounds(g) for g in range(self.G)]
-        shortest = min(b - a for a, b in ends)
-        if not 1 <= k <= shortest:
-            raise ValueError(f'the shortest group has {shortest} timesteps and cannot be cut into {k}')
-        return TimeGroups([a + math.ceil(j*(b - a)/k) for a, b in ends for j in range(k)], self.train_steps)
+# %% ../../nbs/09_time.ipynb #1ff6c2f2
+def _even(cls,
+          G:int=10, # number of groups
+          train_steps:int=1000): # timesteps the model was trained with
+    "G groups of equal length, to the step. Raises `ValueError` for G outside 1..train_steps."
+    if not 1 <= G <= train_steps:
+        raise ValueError(f'the number of groups G must lie in 1..{train_steps}, got {G}')
+    return cls(tuple(math.ceil(g*train_steps/G) for g in range(G)), train_steps)
 
-    def group_of(self, t): # number or Tensor of any shape; the same back
-        "The group of model timesteps t, rounded down. Raises `ValueError` outside 0..train_steps."
-        if not torch.is_tensor(t):
-            return int(self.group_of(torch.tensor(t)))
-        if t.is_floating_point():
-            t = t.floor().long()
-        if t.numel() and not (0 <= t.min() and t.max() <= self.train_steps):
-            found = f'{t.min().item()}..{t.max().item()}'
-            raise ValueError(f'timesteps must lie in 0..{self.train_steps - 1}, got {found}')
-        inner = torch.tensor(self.starts[1:], device=t.device, dtype=t.dtype)
-        return torch.bucketize(t, inner, right=True)
+TimeGroups.even = classmethod(_even)
+
+# %% ../../nbs/09_time.ipynb #717015c5
+def _group_of(self, t): # number or Tensor of any shape; the same back
+    "The group of model timesteps t, rounded down. Raises `ValueError` outside 0..train_steps."
+    if not torch.is_tensor(t):
+        return int(self.group_of(torch.tensor(t)))
+    if t.is_floating_point():
+        t = t.floor().long()
+    if t.numel() and not (0 <= t.min() and t.max() <= self.train_steps):
+        found = f'{t.min().item()}..{t.max().item()}'
+        raise ValueError(f'timesteps must lie in 0..{self.train_steps - 1}, got {found}')
+    inner = torch.tensor(self.starts[1:], device=t.device, dtype=t.dtype)
+    return torch.bucketize(t, inner, right=True)
+
+TimeGroups.group_of = _group_of
+
+# %% ../../nbs/09_time.ipynb #07249eb8
+def _divided(self, k:int) -> 'TimeGroups': # k times as many groups; boundaries stay boundaries
+    "Each group cut into k of equal length, to the step. Raises `ValueError` where one is too short for that."
+    ends = [self.bounds(g) for g in range(self.G)]
+    shortest = min(b - a for a, b in ends)
+    if not 1 <= k <= shortest:
+        raise ValueError(f'the shortest group has {shortest} timesteps and cannot be cut into {k}')
+    return TimeGroups([a + math.ceil(j*(b - a)/k) for a, b in ends for j in range(k)], self.train_steps)
+
+TimeGroups.divided = _divided
 
 # %% ../../nbs/09_time.ipynb #1db05a3c
 class Clock:
@@ -85,50 +93,57 @@ class Clock:
             return g
         return int(g[0]) if len(g) else 0
 
-    @contextmanager
-    def at(self, t): # timesteps of a batch, shape (B,), or one number
-        "Set the time while the block runs; the time before comes back after it."
-        before, self.g = self.g, self.read(torch.as_tensor(t).reshape(-1))
-        try:
-            yield self
-        finally:
-            self.g = before
+# %% ../../nbs/09_time.ipynb #9692f631
+@contextmanager
+def _at(self, t): # timesteps of a batch, shape (B,), or one number
+    "Set the time while the block runs; the time before comes back after it."
+    before, self.g = self.g, self.read(torch.as_tensor(t).reshape(-1))
+    try:
+        yield self
+    finally:
+        self.g = before
 
-    def __getstate__(self): return dict(groups=self.groups, as_tensor=self.as_tensor)
-    def __setstate__(self, state):
-        self.__init__(state['groups'])
-        self.as_tensor = state['as_tensor']
+Clock.at = _at
 
-# %% ../../nbs/09_time.ipynb #5e7d9032
+# %% ../../nbs/09_time.ipynb #96990bda
+def _state(self): return dict(groups=self.groups, as_tensor=self.as_tensor) # no thread's time goes into a file
+def _set_state(self, state):
+    self.__init__(state['groups'])
+    self.as_tensor = state['as_tensor']
+
+Clock.__getstate__, Clock.__setstate__ = _state, _set_state
+
+# %% ../../nbs/09_time.ipynb #028793eb
 class Row:
     "The numbers of one group, or of one group for each sample, as attributes."
     def __init__(self, numbers:dict):
         for name, v in numbers.items():
             setattr(self, name, v)
 
+# %% ../../nbs/09_time.ipynb #3c617432
+def _one_kind(quantizers, clock):
+    "A copy of the first, whose own numbers are no state. Raises `ValueError` where the others differ from it."
+    if len(quantizers) != clock.groups.G:
+        raise ValueError(f'{len(quantizers)} quantizers for {clock.groups.G} groups')
+    def form(q): return type(q), q.bits, q.options(), [getattr(q, n).shape for n in q.numbers]
+    if any(form(q) != form(quantizers[0]) for q in quantizers):
+        raise ValueError('all groups must have the same kind of quantizer with the same shapes')
+    kind = copy.deepcopy(quantizers[0])
+    for n in kind.numbers:
+        kind.register_buffer(n, getattr(kind, n), persistent=False)
+    return kind
+
+# %% ../../nbs/09_time.ipynb #5e7d9032
 class ByTime(Quantizer):
     "One quantizer for each group, looked up by the clock (TGQ, arXiv 2502.04056)."
     def __init__(self,
                  quantizers, # one for each group, of one kind, with numbers of the same shapes
                  clock:Clock):
         nn.Module.__init__(self)
-        self.kind, self.clock = self._one_kind(quantizers, clock), clock
+        self.kind, self.clock = _one_kind(quantizers, clock), clock
         self.bits, self.numbers, self.tied = self.kind.bits, self.kind.numbers, self.kind.tied
         for n in self.numbers:
             self.register_buffer(f'table_{n}', torch.stack([getattr(q, n) for q in quantizers]))
-
-    @staticmethod
-    def _one_kind(quantizers, clock):
-        "A copy of the first, whose own numbers are no state. Raises `ValueError` where the others differ from it."
-        if len(quantizers) != clock.groups.G:
-            raise ValueError(f'{len(quantizers)} quantizers for {clock.groups.G} groups')
-        def form(q): return type(q), q.bits, q.options(), [getattr(q, n).shape for n in q.numbers]
-        if any(form(q) != form(quantizers[0]) for q in quantizers):
-            raise ValueError('all groups must have the same kind of quantizer with the same shapes')
-        kind = copy.deepcopy(quantizers[0])
-        for n in kind.numbers:
-            kind.register_buffer(n, getattr(kind, n), persistent=False)
-        return kind
 
     def table(self, n:str) -> Tensor: # shape (G, …)
         "All groups' values of one number."
@@ -136,22 +151,28 @@ class ByTime(Quantizer):
     def row(self, g:int) -> Row:
         "The numbers of one group."
         return Row({n: self.table(n)[g] for n in self.numbers})
-
-    def numbers_for(self, x) -> Row: # shaped to broadcast against x
-        "The numbers of the running evaluation. Raises `RuntimeError` where no time is set."
-        g = self.clock.g
-        if g is None:
-            raise RuntimeError('no time is set; call the whole model, or set the clock')
-        if isinstance(g, int):
-            return self.row(g)
-        def spread(v): return v.view(g.shape[0], *[1]*(x.ndim - v.ndim), *v.shape[1:]) # (B, …) -> (B, 1, …)
-        return Row({n: spread(self.table(n)[g]) for n in self.numbers})
-
-    def encode(self, x, n): return self.kind.encode(x, n)
-    def regions_at(self, n) -> list[Region]: return self.kind.regions_at(n)
-    def operands(self, x, n=None): return self.kind.operands(x, self.numbers_for(x) if n is None else n)
-    def forward(self, x, n=None): return self.kind(x, self.numbers_for(x) if n is None else n)
     def extra_repr(self): return f'G={self.clock.groups.G}'
+
+# %% ../../nbs/09_time.ipynb #cfe2c1b1
+def _numbers_for(self, x) -> Row: # shaped to broadcast against x
+    "The numbers of the running evaluation. Raises `RuntimeError` where no time is set."
+    g = self.clock.g
+    if g is None:
+        raise RuntimeError('no time is set; call the whole model, or set the clock')
+    if isinstance(g, int):
+        return self.row(g)
+    def spread(v): return v.view(g.shape[0], *[1]*(x.ndim - v.ndim), *v.shape[1:]) # (B, …) -> (B, 1, …)
+    return Row({n: spread(self.table(n)[g]) for n in self.numbers})
+
+ByTime.numbers_for = _numbers_for
+
+# %% ../../nbs/09_time.ipynb #2dc26fdf
+def _encode(self, x, n): return self.kind.encode(x, n)
+def _regions_at(self, n) -> list[Region]: return self.kind.regions_at(n)
+def _operands(self, x, n=None): return self.kind.operands(x, self.numbers_for(x) if n is None else n)
+def _forward(self, x, n=None): return self.kind(x, self.numbers_for(x) if n is None else n)
+
+ByTime.encode, ByTime.regions_at, ByTime.operands, ByTime.forward = _encode, _regions_at, _operands, _forward
 
 # %% ../../nbs/09_time.ipynb #a3c2e587
 @dataclass(frozen=True)
@@ -165,6 +186,7 @@ class Layout:
         if self.within not in known:
             raise ValueError(f'a scale belongs to one of {known}, got {self.within!r}')
 
+# %% ../../nbs/09_time.ipynb #d38bb0fa
 def layout_of(quantizer:Quantizer) -> Layout:
     "The layout of a quantizer's scales. Raises `ValueError` for shapes that are none of the four."
     if quantizer.measured:
@@ -193,4 +215,3 @@ class PositionQuantizer(UniformQuantizer):
             raise ValueError(f'an input of shape {tuple(x.shape)} for scales of {places} positions; images must have '
                              'the size that the scales were fitted for')
         return super().encode(x, n)
-

@@ -67,29 +67,35 @@ class Numbered(nn.Module):
         for name in self.numbers:
             self.register_buffer(name, torch.as_tensor(given[name], dtype=torch.float32))
 
-    def options(self) -> dict:
-        "What its constructor needs beside bits and numbers; fit for JSON."
-        return {}
+# %% ../../nbs/06_uniform.ipynb #70d6c8b3
+def _extra_repr(self):
+    def short(v): return tuple(v.shape) or round(v.item(), 5)
+    return ', '.join([f'bits={self.bits}', *(f'{n}={short(getattr(self, n))}' for n in self.numbers)])
 
-    @classmethod
-    def blank(cls, bits:int, **options):
-        "One whose numbers are placeholders, to be filled from a file."
-        return cls(bits, *[1.]*len(cls.numbers), **options)
+Numbered.extra_repr = _extra_repr
 
-    def limits_as_tensors(self, device=None):
-        "Turn the constants into tensors, so that code compiled for one width serves all."
-        for name in self.limits:
-            setattr(self, name, torch.tensor(float(getattr(self, name)), device=device))
+# %% ../../nbs/06_uniform.ipynb #d7fdba3a
+def _options(self) -> dict:
+    "What its constructor needs beside bits and numbers; fit for JSON."
+    return {}
 
-    def limits_as_numbers(self):
-        "Turn the constants back into Python numbers."
-        for name in self.limits:
-            v = float(getattr(self, name))
-            setattr(self, name, int(v) if v.is_integer() else v)
+def _blank(cls, bits:int, **options):
+    "One whose numbers are placeholders, to be filled from a file."
+    return cls(bits, *[1.]*len(cls.numbers), **options)
 
-    def extra_repr(self):
-        def short(v): return tuple(v.shape) or round(v.item(), 5)
-        return ', '.join([f'bits={self.bits}', *(f'{n}={short(getattr(self, n))}' for n in self.numbers)])
+def _limits_as_tensors(self, device=None):
+    "Turn the constants into tensors, so that code compiled for one width serves all."
+    for name in self.limits:
+        setattr(self, name, torch.tensor(float(getattr(self, name)), device=device))
+
+def _limits_as_numbers(self):
+    "Turn the constants back into Python numbers."
+    for name in self.limits:
+        v = float(getattr(self, name))
+        setattr(self, name, int(v) if v.is_integer() else v)
+
+Numbered.options, Numbered.blank = _options, classmethod(_blank)
+Numbered.limits_as_tensors, Numbered.limits_as_numbers = _limits_as_tensors, _limits_as_numbers
 
 # %% ../../nbs/06_uniform.ipynb #56c6af32
 class Quantizer(Numbered):
@@ -109,35 +115,42 @@ class Quantizer(Numbered):
         "What the codes stand for with the numbers `n`: the sum over the regions."
         return reduce(torch.add, [r.decode(q) for r, q in zip(self.regions_at(n), codes)])
 
-    def numbers_for(self, x:Tensor):
-        "The numbers that x is quantized with, as attributes. By default its own buffers."
-        return self
+# %% ../../nbs/06_uniform.ipynb #6c06d58a
+def _numbers_for(self, x:Tensor):
+    "The numbers that x is quantized with, as attributes. By default its own buffers."
+    return self
 
-    def codes(self, x:Tensor, n=None) -> list[Tensor]:
-        "The codes of x, one tensor a region."
-        return self.encode(x, self.numbers_for(x) if n is None else n)
+def _codes(self, x:Tensor, n=None) -> list[Tensor]:
+    "The codes of x, one tensor a region."
+    return self.encode(x, self.numbers_for(x) if n is None else n)
 
-    def regions(self, n=None) -> list[Region]:
-        "The regions, by default for its own numbers."
-        return self.regions_at(self if n is None else n)
+def _regions(self, n=None) -> list[Region]:
+    "The regions, by default for its own numbers."
+    return self.regions_at(self if n is None else n)
 
-    def operands(self, x:Tensor, n=None) -> list[tuple]: # (whole numbers, scale) each; None without regions
-        "What integer arithmetic multiplies: x_hat is the sum of the products. Tied regions make one operand."
-        n = self.numbers_for(x) if n is None else n
-        regions = self.regions_at(n)
-        if regions is None:
-            return None
-        whole = [r.centred(q) for r, q in zip(regions, self.encode(x, n))]
-        if not self.tied:
-            return [(q, r.scale) for q, r in zip(whole, regions)]
-        step = regions[0].scale
-        others = [q*(r.scale*_reciprocal(step)) for q, r in zip(whole[1:], regions[1:])]
-        return [(reduce(torch.add, others, whole[0]), step)]
+def _forward(self, x:Tensor, n=None) -> Tensor:
+    "x_hat: x rounded to what codes can say."
+    n = self.numbers_for(x) if n is None else n
+    return self.decode(self.encode(x, n), n)
 
-    def forward(self, x:Tensor, n=None) -> Tensor:
-        "x_hat: x rounded to what codes can say."
-        n = self.numbers_for(x) if n is None else n
-        return self.decode(self.encode(x, n), n)
+Quantizer.numbers_for, Quantizer.codes = _numbers_for, _codes
+Quantizer.regions, Quantizer.forward = _regions, _forward
+
+# %% ../../nbs/06_uniform.ipynb #da5772f2
+def _operands(self, x:Tensor, n=None) -> list[tuple]: # (whole numbers, scale) each; None without regions
+    "What integer arithmetic multiplies: x_hat is the sum of the products. Tied regions make one operand."
+    n = self.numbers_for(x) if n is None else n
+    regions = self.regions_at(n)
+    if regions is None:
+        return None
+    whole = [r.centred(q) for r, q in zip(regions, self.encode(x, n))]
+    if not self.tied:
+        return [(q, r.scale) for q, r in zip(whole, regions)]
+    step = regions[0].scale
+    others = [q*(r.scale*_reciprocal(step)) for q, r in zip(whole[1:], regions[1:])]
+    return [(reduce(torch.add, others, whole[0]), step)]
+
+Quantizer.operands = _operands
 
 # %% ../../nbs/06_uniform.ipynb #dbfd647f
 QUANTIZERS = {} # class by name, as files write it
@@ -150,6 +163,7 @@ def quantizer(cls:type # of `Quantizer`
     QUANTIZERS[cls.__name__] = cls
     return cls
 
+# %% ../../nbs/06_uniform.ipynb #95c4fd44
 def checked_scale(name:str, # of the scale, for the message
                   scale # a number or a tensor
                  ) -> Tensor: # float32
@@ -176,24 +190,29 @@ class UniformQuantizer(Quantizer):
             raise ValueError('a zero-point must be an integer')
 
     def regions_at(self, n): return [Region(n.s, n.z, self.lo, self.hi)]
-
-    def encode(self, x, n):
-        r = x*n.s.reciprocal() # as integer kernels do it; the simulation must round as they do
-        if r.requires_grad:
-            straight = r.round().detach() + (r - r.detach()) # round(r), with the gradient of r
-            return [(straight + n.z).clamp(self.lo, self.hi)]
-        return [r.round_().add_(n.z).clamp_(self.lo, self.hi)] # the same, without copies
-
-    def operands(self, x, n=None):
-        n = self.numbers_for(x) if n is None else n
-        [q] = self.encode(x, n)
-        return [(q - n.z if q.requires_grad else q.sub_(n.z), n.s)]
-
-    def forward(self, x, n=None):
-        [(q, s)] = self.operands(x, n)
-        return q*s if q.requires_grad else q.mul_(s)
-
     def extra_repr(self): return f'bits={self.bits}, s={tuple(self.s.shape) or round(self.s.item(), 5)}'
+
+# %% ../../nbs/06_uniform.ipynb #6dbdf8d3
+def _uniform_encode(self, x, n):
+    r = x*n.s.reciprocal() # as integer kernels do it; the simulation must round as they do
+    if r.requires_grad:
+        straight = r.round().detach() + (r - r.detach()) # round(r), with the gradient of r
+        return [(straight + n.z).clamp(self.lo, self.hi)]
+    return [r.round_().add_(n.z).clamp_(self.lo, self.hi)] # the same, without copies
+
+UniformQuantizer.encode = _uniform_encode
+
+# %% ../../nbs/06_uniform.ipynb #e4365131
+def _uniform_operands(self, x, n=None):
+    n = self.numbers_for(x) if n is None else n
+    [q] = self.encode(x, n)
+    return [(q - n.z if q.requires_grad else q.sub_(n.z), n.s)]
+
+def _uniform_forward(self, x, n=None):
+    [(q, s)] = self.operands(x, n)
+    return q*s if q.requires_grad else q.mul_(s)
+
+UniformQuantizer.operands, UniformQuantizer.forward = _uniform_operands, _uniform_forward
 
 # %% ../../nbs/06_uniform.ipynb #a746c1ea
 def minmax_quantizer(

@@ -6,10 +6,12 @@
 __all__ = ['without_comments', 'end_of_piece', 'defined_names', 'c_pieces', 'c_source', 'c_markdown']
 
 # %% ../../../nbs/15e_native.ipynb #na07
+#| code-fold: true
 import re
 from pathlib import Path
 
 # %% ../../../nbs/15e_native.ipynb #na28
+#| code-fold: true
 _FOLDER = Path(globals().get('__file__', '../tqdit/integer/native/source.py')).resolve().parent
 _QUIET = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
 
@@ -61,6 +63,7 @@ def c_pieces(file:str # of the package's folder, such as 'product.c'
         i = end
     return out
 
+# %% ../../../nbs/15e_native.ipynb #95fa9fa4
 def c_source(file:str, # of the package's folder
              name:str=None # of a function, type, macro or variable; by default the comment at the head of the file
             ) -> str:
