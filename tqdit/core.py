@@ -9,7 +9,6 @@ __all__ = ['mix_seed', 'NoiseStream', 'user_path', 'atomic_path', 'remove_leftov
            'fewer_in_tests', 'shared_file']
 
 # %% ../nbs/00_core.ipynb #7c4cd2b9
-#| code-fold: true
 import getpass
 import hashlib
 import io
@@ -68,7 +67,6 @@ def user_path(path # a string or a `Path`, as a user wrote it
         return Path(path)
 
 # %% ../nbs/00_core.ipynb #e5d6b11b
-#| code-fold: true
 def _file_to_write(path): # -> Path
     path = user_path(path)
     if path.exists() and not path.is_file():
@@ -287,7 +285,6 @@ def image_grid(x:Tensor, # images in [-1, 1], shape (B, C, H, W) with C of 1 or 
     return make_grid(to_uint8(x).cpu(), nrow=nrow, padding=pad, pad_value=255).permute(1, 2, 0)
 
 # %% ../nbs/00_core.ipynb #92035fc9
-#| code-fold: true
 def _own_axes(n, nrow, size, lines): # inches an image; lines of text above the images
     import matplotlib.pyplot as plt
     width, height = size*min(nrow, n), size*math.ceil(n/nrow)
@@ -328,7 +325,6 @@ def psnr(a:Tensor, # images, shape (B, ...)
     return 10*torch.log10(peak**2/mse)
 
 # %% ../nbs/00_core.ipynb #443e8ab2
-#| code-fold: true
 def _decode(data, lengths): # PNG files one after another -> uint8 (n, 3, H, W)
     from PIL import Image
     ends = lengths.astype(np.int64).cumsum()

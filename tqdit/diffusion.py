@@ -54,7 +54,6 @@ def _by_stride(steps, train_steps): # the smallest whole stride that visits so m
     return [*range(0, train_steps, strides[steps])]
 
 # %% ../nbs/03_diffusion.ipynb #de64deaf
-#| code-fold: true
 def _timesteps(T, train_steps, t, spacing): # ascending timesteps, one for each sampling step
     t = np.asarray(spaced(T, train_steps, spacing) if t is None else t).astype(int)
     if not len(t) or (np.diff(t) <= 0).any() or not 0 <= t[0] <= t[-1] < train_steps:
@@ -178,7 +177,6 @@ class Process:
         return _own_schedule(self.facts, self.steps, self.t, self.spacing)
 
 # %% ../nbs/03_diffusion.ipynb #d3c4ab6c
-#| code-fold: true
 def _own_schedule(f, steps, t, spacing): # f are a network's facts
     if f.prediction != 'flow':
         return Diffusion(steps, f.train_steps, t, spacing)
@@ -225,7 +223,6 @@ def _step(self,
 Process.step = _step
 
 # %% ../nbs/03_diffusion.ipynb #b4268244
-#| code-fold: true
 def _to_time(model, facts): # timesteps -> the network's own time
     try:
         return anatomy_of(model).to_time
@@ -284,7 +281,6 @@ def walk(net:Callable, # called as net(x, t, y), for instance from `guided`
     yield -1, None, x
 
 # %% ../nbs/03_diffusion.ipynb #03de0012
-#| code-fold: true
 def _labels(labels, facts): # -> LongTensor (n,)
     known = f'whole numbers in 0..{facts.classes - 1}'
     if facts.null is not None:

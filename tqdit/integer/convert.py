@@ -8,7 +8,6 @@ __all__ = ['AT_ONCE', 'refused_weight', 'refused_input', 'refused', 'integer_lay
            'load_int8']
 
 # %% ../../nbs/15c_convert.ipynb #cv07
-#| code-fold: true
 import copy
 import ctypes
 import time
@@ -129,7 +128,6 @@ def pick_engine(layer:QuantLinear, # a large one, whose weight is codes with one
     return get_engine(best), f'{best}: {seen} for {rows} tokens, {layer.in_features} to {layer.out_features} channels'
 
 # %% ../../nbs/15c_convert.ipynb #cv25
-#| code-fold: true
 AT_ONCE = 2**19 # attention weights: 2 MiB of float32
 
 def any_heads(part:Part, layer:nn.Module, clock) -> bool:
@@ -160,7 +158,6 @@ class IntegerModel(TimedModel):
     def extra_repr(self): return f'{self.method or "no method"}, {self.policy.name}, {self.engine.name}'
 
 # %% ../../nbs/15c_convert.ipynb #b20e436f
-#| code-fold: true
 @patch_to(IntegerModel)
 def evaluate(self, *args, **kwargs):
     with ExitStack() as meanwhile:
@@ -192,7 +189,6 @@ def load_state_dict(self, *args, **kwargs):
                      'load a quantized file with load_int8, or store the whole model with torch.save')
 
 # %% ../../nbs/15c_convert.ipynb #cv44
-#| code-fold: true
 def _checked(model, engine, fetch): # -> engine, report, names of the parts to exchange
     "All that can be said against a conversion, before anything is changed. Raises `ValueError`, `EngineError`."
     if not isinstance(model, Quantized):
@@ -248,7 +244,6 @@ def to_int8(model:Quantized, # whatever method made it, on the CPU
     return _exchanged(model, engine, consume, fused, _is_there)
 
 # %% ../../nbs/15c_convert.ipynb #cv29
-#| code-fold: true
 def _glibc(name, *args):
     "Call a function of glibc, where that is the C library."
     try:

@@ -9,7 +9,6 @@ __all__ = ['ENGINES', 'ELSEWHERE', 'as_number', 'settle', 'split_by_clamp', 'who
            'QNNPack', 'instruction_sets', 'engines']
 
 # %% ../../nbs/15_engines.ipynb #e007
-#| code-fold: true
 import importlib
 import platform
 import threading
@@ -99,7 +98,6 @@ class Packed:
         self.largest = max(-int(low), int(high))
 
 # %% ../../nbs/15_engines.ipynb #cb6e6100
-#| code-fold: true
 def patch_to(cls):
     "Make a function a method of a class, so that each can be explained on its own. A decorator."
     def add(f):
@@ -216,7 +214,6 @@ def signed(self, x, region) -> tuple[Tensor, int]: # int8 codes, and their zero-
     return (codes.view(torch.int8), zero) if high - low < 128 else ((codes ^ 128).view(torch.int8), zero - 128)
 
 # %% ../../nbs/15_engines.ipynb #c75ed5d4
-#| code-fold: true
 @patch_to(Engine)
 def faster(self, shape, floats, ints): # a key, and two functions that give the same sums, or None
     "The result of the way that is faster here; this engine has one way only."
@@ -230,7 +227,6 @@ def unpack(self, packed:Packed) -> Tensor: # int8 (out, in)
     return self.sums(one, 0, packed, 1).mT.to(torch.int8).contiguous()
 
 # %% ../../nbs/15_engines.ipynb #eeb402fa
-#| code-fold: true
 def _itself(self, memo): return self
 def _engine_reduced(self): return get_engine, (self.name,)
 def _pack_again(name, codes, scale, bias): return get_engine(name).pack(codes, scale, bias)
@@ -267,7 +263,6 @@ def _random(e):
     return all(_alike(e, x, r, w, scale, bias) for r in regions)
 
 # %% ../../nbs/15_engines.ipynb #e056
-#| code-fold: true
 def _products_of_floats(e):
     "Are products of whole numbers whole, up to the largest that attention has?"
     a = torch.full((1, 128, 256), 255.)
@@ -299,7 +294,6 @@ def prove(e:Engine): # str or None
     e.small = _products_of_bytes(e)
 
 # %% ../../nbs/15_engines.ipynb #e057
-#| code-fold: true
 class EngineError(ValueError):
     "This machine, or this torch, lacks an engine, or the engine computes wrongly here."
 
@@ -338,7 +332,6 @@ def engine_names() -> list: # of str
     return [n for n in known_engines() if not _tried(n)[1]]
 
 # %% ../../nbs/15_engines.ipynb #fd874dc4
-#| code-fold: true
 @lru_cache
 def _hear_warning():
     "Torch says once in a process that quantized tensors are deprecated: a concern of this module, not of its users."
@@ -384,7 +377,6 @@ class TorchEngine(Engine):
         return (u if limits is None else u.clamp_(*limits)), zero
 
 # %% ../../nbs/15_engines.ipynb #af538cac
-#| code-fold: true
 def _linear(self, x, region, packed, bias=True):
     region = settle(region)
     form = byte_form(region)
@@ -497,7 +489,6 @@ def in_one_call(self, codes, zero, factor, packed, bias, in_steps): # in_steps()
     return y if self.fused[shape] else in_steps()
 
 # %% ../../nbs/15_engines.ipynb #c69c7081
-#| code-fold: true
 def _product(self, codes, zero, factor, packed, bias=True, top=255):
     codes, zero = unsigned(codes, zero)
     def in_steps():
@@ -508,7 +499,6 @@ def _product(self, codes, zero, factor, packed, bias=True, top=255):
 OneDNN.product = _product
 
 # %% ../../nbs/15_engines.ipynb #c27e6f09
-#| code-fold: true
 _switch = threading.RLock()
 
 @contextmanager
@@ -547,7 +537,6 @@ class QNNPack(TorchEngine):
         return torch.ops.quantized.linear_dynamic(v, packed.weight)[:-2]
 
 # %% ../../nbs/15_engines.ipynb #e059
-#| code-fold: true
 def instruction_sets() -> tuple: # of str, e.g. ('avx2', 'avx512_vnni')
     "The processor's instruction sets, as Linux names them; elsewhere what torch found."
     try:

@@ -8,7 +8,6 @@ __all__ = ['has_numbers', 'by_engine', 'Known', 'Integer', 'at_group', 'by_row',
            'grid_sums', 'stack_sums', 'IntMatMul']
 
 # %% ../../nbs/15b_integer.ipynb #ib06
-#| code-fold: true
 import math
 from contextlib import contextmanager
 from functools import lru_cache, reduce
@@ -323,7 +322,6 @@ def find_ways(self, a, b): # what both ways are computed with; None where there 
     return (numbers, sums, left, right) if simple and len(right) == 1 else None
 
 # %% ../../nbs/15b_integer.ipynb #cea0c0c3
-#| code-fold: true
 @patch_to(IntMatMul)
 def ways(self, a, b): # the same, remembered
     key = 'ways', self.clock.g

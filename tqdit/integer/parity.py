@@ -6,7 +6,6 @@
 __all__ = ['integer_layers', 'seen_by', 'parity', 'parity_batches', 'image_parity', 'fused_parity', 'check_parity', 'main']
 
 # %% ../../nbs/15d_parity.ipynb #pa07
-#| code-fold: true
 import argparse
 import platform
 import time
@@ -80,7 +79,6 @@ def image_parity(model, net, images:int, steps:int, seed:int) -> dict:
     return out
 
 # %% ../../nbs/15d_parity.ipynb #pa26
-#| code-fold: true
 def fused_parity(model:Quantized, path, engine:str, groups, images:int, steps:int, seed:int) -> dict:
     "The same for a model whose blocks run in one call: the largest error of a layer in LSB, and images in dB."
     net, worst = load_int8(path, engine), 0.
@@ -121,7 +119,6 @@ def check_parity(path, # a quantized file
                 **fused_parity(model, path, engine, groups, images, steps, seed))
 
 # %% ../../nbs/15d_parity.ipynb #pa28
-#| code-fold: true
 def _parser():
     p = argparse.ArgumentParser('tqdit.integer.parity', formatter_class=argparse.ArgumentDefaultsHelpFormatter,
                                 description='Does the integer model compute what its simulation does?')
@@ -149,6 +146,5 @@ def main(argv=None):
             save_record(a.out, rows, seed=a.seed, samples=samples, seconds=time.time() - began, device='cpu')
 
 # %% ../../nbs/15d_parity.ipynb #pa29
-#| code-fold: true
 if __name__ == '__main__' and '__file__' in globals(): # as a command, not in a notebook
     main()

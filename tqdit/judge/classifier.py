@@ -7,7 +7,6 @@ __all__ = ['CIFAR10_CLASSES', 'ResBlock', 'Classifier', 'held_out', 'one_cycle',
            'save_classifier', 'load_classifier', 'look', 'feature_statistics', 'frechet_distance', 'judge', 'main']
 
 # %% ../../nbs/05_classifier.ipynb #6fbab8c8
-#| code-fold: true
 import argparse
 import math
 import os
@@ -131,7 +130,6 @@ class Progress:
         return max(step/self.total, late)
 
 # %% ../../nbs/05_classifier.ipynb #f7e5abed
-#| code-fold: true
 def _shuffled(train, batch_size, g): # batches of indices without end; each epoch has a new order
     whole = len(train)//batch_size*batch_size
     while True:
@@ -155,7 +153,6 @@ def _average(avg, now, n): # weights averaged over the last 500 steps or so, ove
     return get_ema_multi_avg_fn(decay)(avg, now, n)
 
 # %% ../../nbs/05_classifier.ipynb #05trn004
-#| code-fold: true
 def _trained(net, model, data, done, g, lr, weight_decay, mix): # -> the averaged weights
     images, labels, batches = data
     coin, classes = np.random.default_rng(g.initial_seed()), int(labels.max()) + 1
@@ -249,7 +246,6 @@ def frechet_distance(a:dict, b:dict) -> float:
     return float(fid_statistics_to_metric(a, b, verbose=False)['frechet_inception_distance'])
 
 # %% ../../nbs/05_classifier.ipynb #d884e65d
-#| code-fold: true
 def _gathered(*tensors): # the rows of all processes together
     if not dist.is_initialized():
         return tensors
@@ -258,7 +254,6 @@ def _gathered(*tensors): # the rows of all processes together
     return tuple(torch.cat(p) for p in zip(*parts))
 
 # %% ../../nbs/05_classifier.ipynb #263b4cbf
-#| code-fold: true
 def judge(model, # a DiT, or any network with an anatomy
         net:Classifier, # the judge
         reference:dict, # `feature_statistics` of real images
@@ -283,7 +278,6 @@ def judge(model, # a DiT, or any network with an anatomy
                 guidance=guidance, sampler=sampler, seed=seed), x
 
 # %% ../../nbs/05_classifier.ipynb #e9de8462
-#| code-fold: true
 def _parser():
     p = argparse.ArgumentParser('tqdit.judge.classifier', description='Train the judge, or let it judge trained DiTs.')
     p.add_argument('--data', required=True, help='folder for CIFAR-10 (downloaded if need be), or an .npz')
@@ -302,7 +296,6 @@ def _parser():
     return p
 
 # %% ../../nbs/05_classifier.ipynb #05cmd001
-#| code-fold: true
 def _train(a, images, labels, device, began):
     model = train_classifier(images, labels, a.epochs, seed=a.seed, device=device, compile=a.compile, seconds=a.seconds)
     save_classifier(model, a.out)
@@ -331,7 +324,6 @@ def _judge_all(a, images, device, began):
         print({k: v for k, v in results[-1].items() if k in ('checkpoint', 'agreement', 'fd', 'seconds')}, flush=True)
 
 # %% ../../nbs/05_classifier.ipynb #05cmd002
-#| code-fold: true
 def main(argv=None):
     "The command `python -m tqdit.judge.classifier`; see `--help`."
     a, began = _parser().parse_args(argv), time.time()
@@ -354,6 +346,5 @@ def main(argv=None):
             dist.destroy_process_group()
 
 # %% ../../nbs/05_classifier.ipynb #cfee9804
-#| code-fold: true
 if __name__ == '__main__' and '__file__' in globals(): # as a command, not in a notebook
     main()

@@ -6,7 +6,6 @@
 __all__ = ['VARIANTS', 'ablate', 'bench_calibration', 'main']
 
 # %% ../../nbs/12e_ablation.ipynb #12e00a07
-#| code-fold: true
 import argparse
 import time
 from contextlib import contextmanager
@@ -35,7 +34,6 @@ VARIANTS = dict(
     tqdit={})
 
 # %% ../../nbs/12e_ablation.ipynb #12e00a12
-#| code-fold: true
 @torch.no_grad()
 def _noise(model, cal, guidance): # (n, C, H, W), on the CPU
     f, device, C = guided(model, guidance), device_of(model), facts_of(model).shape[0]
@@ -54,7 +52,6 @@ def _measure(q, exact, cal, g, guidance, pictures, drawn): # one quantized model
                 psnr=distance.mean().item(), psnr_std=distance.std().item())
 
 # %% ../../nbs/12e_ablation.ipynb #12e00a13
-#| code-fold: true
 def ablate(
         model, # in full precision
         S:Statistics, # collected from it, once
@@ -89,7 +86,6 @@ def ablate(
     return rows
 
 # %% ../../nbs/12e_ablation.ipynb #12e00a22
-#| code-fold: true
 def _resident_peak(reset=False) -> int: # bytes; where there is no /proc, 0
     try:
         if reset: # forget the peak so far
@@ -103,7 +99,6 @@ def _wait(device):
         torch.cuda.synchronize(device)
 
 # %% ../../nbs/12e_ablation.ipynb #12e00a23
-#| code-fold: true
 def bench_calibration(
         model, # in full precision
         groups:int=10, # G
@@ -134,7 +129,6 @@ def bench_calibration(
                 table_MiB=round(S.bytes/2**20), peak_GiB=round(peak/2**30, 2))
 
 # %% ../../nbs/12e_ablation.ipynb #12e00a26
-#| code-fold: true
 def _parser():
     p = argparse.ArgumentParser('tqdit.lab.ablation', description='Ablation and benchmark of the calibration.')
     p.add_argument('what', choices=('ablation', 'samplers', 'bench'))
@@ -166,7 +160,6 @@ def _torch_settings(threads=None, tf32=False): # put back afterwards
         torch.set_float32_matmul_precision(before[1])
 
 # %% ../../nbs/12e_ablation.ipynb #12e00a27
-#| code-fold: true
 def _model_to_bench(text, device): # 'DiT-XL/2:2:5' -> name, network, groups
     name, depth, groups, *_ = (text + '::').split(':')
     if not name.startswith('DiT-'):
@@ -204,7 +197,6 @@ def _samplers(a, model, S, record):
     return rows
 
 # %% ../../nbs/12e_ablation.ipynb #12e00a28
-#| code-fold: true
 def main(argv=None):
     "The command `python -m tqdit.lab.ablation`; see `--help`."
     parser = _parser()
@@ -230,6 +222,5 @@ def main(argv=None):
         return ablate(model, S, images=a.images, steps=a.steps, guidance=a.guidance, seed=a.seed, each=each)
 
 # %% ../../nbs/12e_ablation.ipynb #12e00a29
-#| code-fold: true
 if __name__ == '__main__' and '__file__' in globals(): # as a command, not in a notebook
     main()

@@ -291,7 +291,6 @@ def add_arguments(p):
                    help=f'ours: {", ".join(ENGINES)}; by default all that run here, but not the reference')
 
 # %% ../../nbs/16d_report.ipynb #3cf77338
-#| code-fold: true
 def run_bench(a # arguments of `add_arguments`
               ) -> int: # exit status
     "`tqdit bench`: a record, a picture beside it, and a table."

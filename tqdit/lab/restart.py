@@ -7,7 +7,6 @@ __all__ = ['ON_FILES', 'WORK', 'Watch', 'in_child', 'small_commands', 'toy', 'co
            'undisturbed', 'die_often', 'summary', 'main']
 
 # %% ../../nbs/12f_restart.ipynb #12f00007
-#| code-fold: true
 import argparse
 import importlib
 import io
@@ -31,7 +30,6 @@ from ..models.checkpoint import read_tensors, save_dit
 from ..models.dit import DiT, DiTConfig, fill_zeros, init_weights
 
 # %% ../../nbs/12f_restart.ipynb #12f0000d
-#| code-fold: true
 ON_FILES = 'open', 'os.rename', 'os.remove', 'os.mkdir', 'os.rmdir'
 WORK = {'tqdit.quant.collect': ('calibration_set', '_one_batch'), 'tqdit.quant.fit': ('fit_layer',),
         'tqdit.judge.draw': ('_draw',)} # what must not be done twice
@@ -57,7 +55,6 @@ class Watch:
         return 1e9 + 31*sum(self.work.values())
 
 # %% ../../nbs/12f_restart.ipynb #12f0000e
-#| code-fold: true
 @patch_to(Watch)
 def install(self, folder): # for the rest of the process's life
     "See layers, files in a folder, and pieces of work."
@@ -89,7 +86,6 @@ def working(self, f, name): # a piece of work
     return g
 
 # %% ../../nbs/12f_restart.ipynb #12f00010
-#| code-fold: true
 def in_child(task, # called without arguments
              folder, # whose files are watched
              kind:str=None, number:int=None # the event at which the child dies
@@ -108,7 +104,6 @@ def in_child(task, # called without arguments
     return status, json.loads(told) if told else {}
 
 # %% ../../nbs/12f_restart.ipynb #12f00011
-#| code-fold: true
 def _child(task, folder, watch): # never returns
     status = 1
     try:
@@ -121,7 +116,6 @@ def _child(task, folder, watch): # never returns
         os._exit(status)
 
 # %% ../../nbs/12f_restart.ipynb #12f00013
-#| code-fold: true
 def small_commands(folder:Path # where the inputs shall be
             ) -> dict: # name of a command -> the name of its result, and what makes it in a folder
     "A small DiT, quantized, and the commands that are tried on it."
@@ -150,7 +144,6 @@ def toy() -> DiT:
         return fill_zeros(init_weights(DiT(config)), .05).requires_grad_(False).eval()
 
 # %% ../../nbs/12f_restart.ipynb #12f00014
-#| code-fold: true
 def content(path:Path):
     "What must be equal in a result. Raises where the file is not whole."
     if path.suffix == '.json':
@@ -203,7 +196,6 @@ def die_once(make, # called with the path of its result
                 before=before, after=after, repeated=before + after - total, equal=equal, rest=len(rest))
 
 # %% ../../nbs/12f_restart.ipynb #12f00017
-#| code-fold: true
 def undisturbed(make, name:str) -> dict: # content, work, and how many events there are of each kind
     "Run a command to its end."
     with tempfile.TemporaryDirectory() as folder:
@@ -227,7 +219,6 @@ def die_often(commands:dict, # from `small_commands`
     return rows
 
 # %% ../../nbs/12f_restart.ipynb #12f0001b
-#| code-fold: true
 def summary(rows:dict) -> list: # of dicts, one for each command
     "What came of it, by command."
     return [dict(command=name, killed=sum(r['killed'] for r in v), equal=sum(r['equal'] for r in v),

@@ -7,7 +7,6 @@ __all__ = ['normal_kl', 'byte_nll', 'hybrid_loss', 'TrainConfig', 'inner_weights
            'save_state', 'load_state', 'matmul_precision', 'joined_processes', 'main']
 
 # %% ../../nbs/04_train.ipynb #762be8fd
-#| code-fold: true
 import argparse
 import json
 import math
@@ -99,7 +98,6 @@ class TrainConfig:
         return _learning_rate(self, step)
 
 # %% ../../nbs/04_train.ipynb #0de37ba9
-#| code-fold: true
 def inner_weights(model:nn.Module) -> list: # of names of parameters, in the model's order
     "The weights of the linear layers inside the blocks."
     anatomy = anatomy_of(model)
@@ -118,7 +116,6 @@ def _optimizers(model, cfg):
     return [muon, torch.optim.AdamW(rest, **adamw, weight_decay=0.)]
 
 # %% ../../nbs/04_train.ipynb #46236271
-#| code-fold: true
 def check_training(facts, images, labels, cfg, world):
     "Raise `ValueError` for what cannot be trained."
     if cfg.batch % world:
@@ -240,7 +237,6 @@ def train(trainer:Trainer,
     return trainer
 
 # %% ../../nbs/04_train.ipynb #f0758069
-#| code-fold: true
 def _bar(trainer, progress):
     hidden = not progress or trainer.rank > 0
     return tqdm(total=trainer.cfg.steps, initial=trainer.step, disable=hidden, leave=False)
@@ -275,7 +271,6 @@ def load_state(trainer:Trainer, path) -> Trainer:
     return trainer
 
 # %% ../../nbs/04_train.ipynb #07bdb8fc
-#| code-fold: true
 def _arguments():
     p = argparse.ArgumentParser('tqdit.lab.train',
                                 description='Train a DiT on labelled images; resumes from OUT/state.pt.')
@@ -305,7 +300,6 @@ def _as_fresh(model:nn.Module) -> nn.Module:
     return model
 
 # %% ../../nbs/04_train.ipynb #4c000010
-#| code-fold: true
 @contextmanager
 def matmul_precision(name:str # 'highest' or 'high', which allows TF32 on a GPU
                      ):
@@ -333,7 +327,6 @@ def joined_processes(): # yields this process's device
             dist.destroy_process_group()
 
 # %% ../../nbs/04_train.ipynb #4c000012
-#| code-fold: true
 def _snapshot_path(out, step): # -> where averaged weights go
     return out/f'ema_{step:06}.safetensors'
 
@@ -378,6 +371,5 @@ def main(argv=None):
         _run(trainer, out, stops, a.seconds, began)
 
 # %% ../../nbs/04_train.ipynb #cfee9804
-#| code-fold: true
 if __name__ == '__main__' and '__file__' in globals(): # as a command, not in a notebook
     main()

@@ -7,7 +7,6 @@ __all__ = ['Steering', 'Part', 'expand', 'default_guided', 'Facts', 'floored', '
            'anatomy_of', 'facts_of', 'check_anatomy']
 
 # %% ../../nbs/01b_anatomy.ipynb #4ad18372
-#| code-fold: true
 import importlib
 import json
 import pkgutil
@@ -28,7 +27,6 @@ class Steering:
     scale:int # which chunk is the scale; the norm's output is multiplied by 1 + scale
 
 # %% ../../nbs/01b_anatomy.ipynb #91f8f8c2
-#| code-fold: true
 _INPUTS = {'linear': 1, 'product': 2, 'weight': 0, 'modulation': 0} # kind -> how many inputs are quantized
 
 def _check_fields(part): # of a Part
@@ -57,7 +55,6 @@ class Part:
         _check_fields(self)
 
 # %% ../../nbs/01b_anatomy.ipynb #8235eea6
-#| code-fold: true
 def _star(pattern, numbers): # 'blocks.*.attn', ['3'] -> 'blocks.3.attn'
     for n in numbers:
         pattern = pattern.replace('*', n, 1)
@@ -101,7 +98,6 @@ def default_guided(channels:int # of one sample
     return 3 if channels == 4 else channels
 
 # %% ../../nbs/01b_anatomy.ipynb #3c87d6c8
-#| code-fold: true
 def _check_facts(facts):
     if facts.prediction not in ('eps', 'v', 'flow'):
         raise ValueError(f"a network predicts 'eps', 'v' or 'flow', found {facts.prediction!r}")
@@ -141,7 +137,6 @@ def floored(train_steps:int=1000 # how many timesteps the network was trained on
     return step
 
 # %% ../../nbs/01b_anatomy.ipynb #eeb61682
-#| code-fold: true
 def _same(model): return model
 def _time(x, t, y): return t
 def _nothing(model): return {}
@@ -172,7 +167,6 @@ class Anatomy:
     def __reduce__(self): return _restore, (self.name, self.network)
 
 # %% ../../nbs/01b_anatomy.ipynb #3d88a12f
-#| code-fold: true
 def _discover():
     "Import every module of `tqdit.models`, so that each can register what it declares."
     package = importlib.import_module('tqdit.models')
@@ -206,7 +200,6 @@ def anatomy_named(name:str # as files write it, e.g. 'DiT'
     return _REGISTRY[name]
 
 # %% ../../nbs/01b_anatomy.ipynb #d33dd705
-#| code-fold: true
 def _inner(model, classes):
     "The network inside `torch.compile`'s and other wrappers, or the model itself where none of these classes is."
     net = model
@@ -238,7 +231,6 @@ def facts_of(model:nn.Module # a network, or what holds one: quantized, compiled
     return anatomy.facts(_inner(model, anatomy.network))
 
 # %% ../../nbs/01b_anatomy.ipynb #5c8ad3e0
-#| code-fold: true
 def _inputs(model, parts, batch): # -> output, inputs of every part by name
     seen = {}
     def watch(name):
@@ -274,7 +266,6 @@ def _check_part(part, module, seen):
             _claim(-0.171 < x.min() < 0, f'{name}: no GELU, which gives nothing below -0.170; found {x.min():.3f}')
 
 # %% ../../nbs/01b_anatomy.ipynb #b404638b
-#| code-fold: true
 @contextmanager
 def _changed(linear): # a linear layer that may be written on
     before = {k: v.clone() for k, v in linear.state_dict().items()}
@@ -299,7 +290,6 @@ def _check_steering(model, part, batch):
            'are not its shift and scale')
 
 # %% ../../nbs/01b_anatomy.ipynb #ed1974ad
-#| code-fold: true
 def _check_maker(model, part, batch, before):
     "Factors on the maker's rows are factors on the input's channels."
     name, first, last = part.maker
@@ -312,7 +302,6 @@ def _check_maker(model, part, batch, before):
            f'{part.name}: rows {first} to {last} of {name} do not make its channels one to one')
 
 # %% ../../nbs/01b_anatomy.ipynb #ebd03bc3
-#| code-fold: true
 def _check_order(anatomy, net, parts):
     order = [n for n, _ in net.named_modules()]
     stray = [n for n in [p.name for p in parts] + anatomy.blocks(net) if n not in order]
@@ -343,7 +332,6 @@ def _check_output(facts, out, batch):
            f'an output of shape {tuple(out.shape)}; the facts say {C} channels or more, and {size} pixels')
 
 # %% ../../nbs/01b_anatomy.ipynb #6d5e060e
-#| code-fold: true
 def _count(parts): # -> rows of a table
     roles = [r for p in parts for r in p.roles]
     made = sum(p.maker is not None for p in parts)

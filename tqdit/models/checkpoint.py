@@ -26,7 +26,6 @@ from .diffusers_layout import is_diffusers, read_diffusers
 from .dit import DiT, DiTConfig, DIT_SIZES, config_dict
 
 # %% ../../nbs/02_checkpoint.ipynb #e2202b14
-#| code-fold: true
 class CheckpointError(ValueError):
     "A file that is not the checkpoint it should be; the message names the file, what was expected and what was found."
 
@@ -62,7 +61,6 @@ def read_tensors(path # a .safetensors, .pt or .pth file; `~` is the home folder
         raise _unreadable(path, e) from e
 
 # %% ../../nbs/02_checkpoint.ipynb #ed305103
-#| code-fold: true
 def _unreadable(path, e): # -> CheckpointError
     if code := _code_in(path):
         return CheckpointError(f'{path}: expected tensors, found pickled code that tqdit never runs: '
@@ -72,7 +70,6 @@ def _unreadable(path, e): # -> CheckpointError
                            f'cannot be read as one ({type(e).__name__}); is it truncated?')
 
 # %% ../../nbs/02_checkpoint.ipynb #ckmap01
-#| code-fold: true
 def map_tensors(path # a .safetensors, .pt or .pth file; `~` is the home folder
                ) -> tuple[dict, dict]: # as `read_tensors`
     "The same, but weights stay in their file until they are looked at, where its format allows it."
@@ -86,7 +83,6 @@ def map_tensors(path # a .safetensors, .pt or .pth file; `~` is the home folder
     return read_tensors(path) # which maps safetensors
 
 # %% ../../nbs/02_checkpoint.ipynb #07deed56
-#| code-fold: true
 _OFFICIAL = {width: (depth, heads) for depth, width, heads in DIT_SIZES.values()}
 
 def _heads(D):
@@ -121,7 +117,6 @@ def config_from_state(
         learn_sigma=sd['final_layer.linear.weight'].shape[0] == 2*p*p*C)
 
 # %% ../../nbs/02_checkpoint.ipynb #7dda5561
-#| code-fold: true
 def doubts_of_run(held # what a file holds
                   ) -> list: # of sentences
     "SiT's train.py writes the same names and shapes as DiT's, and arguments of its own."
@@ -160,7 +155,6 @@ def _bare(name): # what torch.compile and DataParallel put before and into a par
     return re.sub(r'^(module\.)+', '', str(name).replace('_orig_mod.', ''))
 
 # %% ../../nbs/02_checkpoint.ipynb #12f73938
-#| code-fold: true
 def _some(names): # a few of them, for a message
     return ', '.join(names[:4]) + (', …' if len(names) > 4 else '')
 
@@ -218,7 +212,6 @@ def as_floats(path, sd:dict) -> dict: # path is for messages
     return sd
 
 # %% ../../nbs/02_checkpoint.ipynb #a2a30b16
-#| code-fold: true
 LARGEST_NUMBER = 10**6 # in a configuration; a network of so many channels would only exhaust the memory
 
 def check_config(config, # what a file says of its network
@@ -260,7 +253,6 @@ def build_dit(path, # for messages
                               f'blocks.0.…), found {_some(sorted(sd))} ({type(e).__name__}: {e})') from e
 
 # %% ../../nbs/02_checkpoint.ipynb #ckheld01
-#| code-fold: true
 def _of_diffusers(source, function): # -> name, weights by our names, metadata, doubts
     try:
         found = read_diffusers(source, read_tensors, function)
@@ -306,7 +298,6 @@ def load_dit(
     return _with_guided(model, guided).requires_grad_(False).eval().to(device)
 
 # %% ../../nbs/02_checkpoint.ipynb #a99457cf
-#| code-fold: true
 def _tell(path, doubts): # as warnings of whoever called load_dit
     for doubt in doubts:
         warnings.warn(f'{path}: {doubt}', stacklevel=3)

@@ -178,7 +178,6 @@ class FinalLayer(nn.Module):
         return self.linear(modulate(self.norm_final(x), shift, scale))
 
 # %% ../../nbs/01_dit.ipynb #82e8c605
-#| code-fold: true
 def _check_fields(cfg): # of a DiTConfig: types, and what is least
     for f in fields_of(cfg):
         v, kind = getattr(cfg, f.name), dict(int=Integral, float=Real, bool=bool)[f.type.__name__]
@@ -222,7 +221,6 @@ def config_dict(cfg:DiTConfig) -> dict: # for JSON; `DiTConfig(**config)` is the
             if k not in ('time_shift', 'mlp_eps') or v != getattr(official, k)}
 
 # %% ../../nbs/01_dit.ipynb #bc323ddd
-#| code-fold: true
 def _check_config(cfg): # what no DiT can be made of
     if cfg.input_size % cfg.patch_size:
         raise ValueError(f'image side {cfg.input_size} is not divisible by patch {cfg.patch_size}')
@@ -319,7 +317,6 @@ def set_fused(model:nn.Module, fused:bool) -> nn.Module:
     return model
 
 # %% ../../nbs/01_dit.ipynb #52a8cd6e
-#| code-fold: true
 def few_heads(model:nn.Module, weights:int) -> nn.Module:
     "Let the explicit path compute about so many attention weights at a time, at least those of one head."
     for m in model.modules():
@@ -405,7 +402,6 @@ def _block_ops(i, heads, width, eps): # eps: of both norms
         Op('linear', 'hidden', 'x', f'{block}.mlp.fc2', gate=(mod, 5))]
 
 # %% ../../nbs/01_dit.ipynb #b79da510
-#| code-fold: true
 def _dit_program(model):
     cfg, eps = model.cfg, model.final_layer.norm_final.eps
     steps = [_block_ops(i, cfg.num_heads, cfg.hidden_size, (eps, cfg.mlp_eps)) for i in range(cfg.depth)]

@@ -6,7 +6,6 @@
 __all__ = ['KINDS', 'RUN', 'Op', 'Program', 'chunk', 'norm', 'linear', 'after', 'attention', 'modulation', 'interpret']
 
 # %% ../../nbs/01c_program.ipynb #pg07
-#| code-fold: true
 from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import nn, Tensor

@@ -7,7 +7,6 @@ __all__ = ['calibration_set', 'noisiest_first', 'by_group', 'histograms', 'weigh
            'collect', 'statistics', 'channel_extremes', 'Calibration', 'shared_calibration']
 
 # %% ../../nbs/12_collect.ipynb #565c2c0f
-#| code-fold: true
 import hashlib
 import json
 import math
@@ -30,7 +29,6 @@ from .policy import Policy
 from .time import TimeGroups
 
 # %% ../../nbs/12_collect.ipynb #12c00a03
-#| code-fold: true
 class _Plan(NamedTuple):
     sampler:str # 'ddim' or 'ddpm'
     indices:Tensor # of the walks' noise, shape (n,)
@@ -71,7 +69,6 @@ def _images_left(model, plan, guidance, seed, device): # yields x, t, y at every
             return # the last evaluation would lead out of the walk
 
 # %% ../../nbs/12_collect.ipynb #12c00s08
-#| code-fold: true
 def _spread_plans(half, samples, groups, classes, per, rng, spread): # a plan for each part of a sampler's walks
     indices, labels = _labels_of(half, samples, classes, rng)
     if not 1 <= spread <= len(indices):
@@ -109,7 +106,6 @@ def calibration_set(
     return noisiest_first({k: torch.cat(v) for k, v in zip('xty', zip(*left))})
 
 # %% ../../nbs/12_collect.ipynb #6bb00288
-#| code-fold: true
 def noisiest_first(cal:dict) -> dict: # x, t, y
     "The highest timesteps first."
     order = cal['t'].sort(descending=True, stable=True).indices
@@ -181,7 +177,6 @@ class Statistics:
     def bytes(self): return sum(v.numel()*v.element_size() for v in self.tables.values())
 
 # %% ../../nbs/12_collect.ipynb #12c00s02
-#| code-fold: true
 def _spans(self, groups) -> list: # of pairs: first of its own groups, and first one after it
     "Which of its own groups make up each of those wanted, a number or `TimeGroups`. Raises `ValueError`."
     mine = self.groups
@@ -214,7 +209,6 @@ def _ends(self, point, groups) -> tuple[Tensor, Tensor]: # shape (G,) each
 Statistics.merged, Statistics.hist, Statistics.ends = _merged, _hist, _ends
 
 # %% ../../nbs/12_collect.ipynb #87c92db6
-#| code-fold: true
 def _rows(self, point, groups) -> Tensor: # shape (n,)
     "The group of each kept token, among those wanted."
     of = torch.cat([torch.full((b - a,), g) for g, (a, b) in enumerate(self.spans(groups))])
@@ -224,7 +218,6 @@ def _rows(self, point, groups) -> Tensor: # shape (n,)
 Statistics.rows = _rows
 
 # %% ../../nbs/12_collect.ipynb #12c00a17
-#| code-fold: true
 def _tokens(x): return x.reshape(len(x), -1, x.shape[-1]) # (B, …, D) -> (B, N, D)
 
 class _Collector:
@@ -278,7 +271,6 @@ def _on_output(self, name, args, g):
     self.S.add(f'{name}/h', h*scale)
 
 # %% ../../nbs/12_collect.ipynb #3667d9c6
-#| code-fold: true
 def _on_input(self, name, i, x): # on the way forward an input is checked, and its extremes are taken
     lo, hi = x.flatten(1).aminmax(dim=1)
     if not (lo.isfinite().all() and hi.isfinite().all()):
@@ -313,7 +305,6 @@ def _one_batch(net, cal, start, size, hooks, guidance, seed, gradients): # how m
     return len(x)
 
 # %% ../../nbs/12_collect.ipynb #12c00a34
-#| code-fold: true
 def calibration_digest(model:nn.Module,
                        *parts # what else matters: tensors, and whatever has a `repr`
                        ) -> str: # 16 hexadecimal digits
@@ -349,7 +340,6 @@ def _tables(old, groups, info, resume): # those of an interrupted run, if it is 
     return old
 
 # %% ../../nbs/12_collect.ipynb #12c00a35
-#| code-fold: true
 def _way(model, guidance, policy, groups, memory, batch_size, by_blocks, kept): # -> `Pass`; None: as memory allows
     wanted = batch_size, by_blocks, kept
     if all(v is not None for v in wanted):
@@ -410,7 +400,6 @@ def collect(
     return S
 
 # %% ../../nbs/12_collect.ipynb #12c00a07
-#| code-fold: true
 def _save(self, path):
     "Write all tables atomically."
     tables = {k: v.contiguous().cpu() for k, v in self.tables.items()}
@@ -435,7 +424,6 @@ def _load(cls, path, device='cpu'):
 Statistics.save, Statistics.load = _save, classmethod(_load)
 
 # %% ../../nbs/12_collect.ipynb #12c00a43
-#| code-fold: true
 def statistics(
         model:nn.Module, # in full precision
         groups:int=10, # G
@@ -455,7 +443,6 @@ def statistics(
                    progress=progress)
 
 # %% ../../nbs/12_collect.ipynb #12c00a44
-#| code-fold: true
 def channel_extremes(
         model:nn.Module, # in full precision
         cal:dict, groups:TimeGroups, # the calibration set and its groups
@@ -476,7 +463,6 @@ def channel_extremes(
     return {p.name: [S[f'{p.name}/lo'], S[f'{p.name}/hi']] for p in parts}
 
 # %% ../../nbs/12_collect.ipynb #12c00a45
-#| code-fold: true
 class Calibration:
     "What every method may look at. Each part is made when first asked for, and timed."
     def __init__(self,
@@ -517,7 +503,6 @@ class Calibration:
         return self.parts[name]
 
 # %% ../../nbs/12_collect.ipynb #12c00a46
-#| code-fold: true
 def _draw(self, halves=(0, 1)): # x, t, y
     return calibration_set(self.model, self.groups, self.samples, self.guidance, 1, self.seed, self.progress, halves,
                            self.spread)
@@ -561,7 +546,6 @@ for _name, _f in dict(set=_set, statistics=_statistics, channels=_channels, nois
     setattr(Calibration, _name, property(_f))
 
 # %% ../../nbs/12_collect.ipynb #12c00a47
-#| code-fold: true
 @torch.no_grad()
 def _predict(self,
              net, # of the same network, quantized or not
@@ -581,7 +565,6 @@ def _error(self, net, every:int=1) -> float:
 Calibration.predict, Calibration.error = _predict, _error
 
 # %% ../../nbs/12_collect.ipynb #c0170000
-#| code-fold: true
 def shared_calibration(model:nn.Module, # in full precision
                        samples:int=2 # in each of ten groups
                        ) -> Calibration:

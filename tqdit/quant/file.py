@@ -8,7 +8,6 @@ __all__ = ['CODES_AT_ONCE', 'FORMAT', 'VERSION', 'WEIGHTS', 'pack', 'fresh_bytes
            'load_quantized']
 
 # %% ../../nbs/12d_file.ipynb #01640539
-#| code-fold: true
 import json
 import math
 import mmap
@@ -44,7 +43,6 @@ def pack(codes:Tensor, # signed codes of any shape
     return torch.from_numpy(np.packbits(stream.reshape(-1)))
 
 # %% ../../nbs/12d_file.ipynb #2fa53b40
-#| code-fold: true
 def fresh_bytes(n:int) -> Tensor: # uint8 (n,)
     "Memory that goes back to the system when it is let go; what malloc gives, it keeps as a hole between others."
     if n < 2**18:
@@ -95,7 +93,6 @@ def _smaller(v:Tensor) -> Tensor: # float32 as float16 where nothing is lost
     return half if torch.equal(half.float(), v) else v
 
 # %% ../../nbs/12d_file.ipynb #8f0fc57b
-#| code-fold: true
 FORMAT, VERSION = 'tqdit-quantized', 4
 
 def _packed_state(q:Quantized) -> dict: # name -> tensor
@@ -142,7 +139,6 @@ def save_quantized(q:Quantized,
         save_file(_packed_state(q), tmp, metadata=file_header(q))
 
 # %% ../../nbs/12d_file.ipynb #12dm0001
-#| code-fold: true
 _DTYPES = dict(F64=torch.float64, F32=torch.float32, F16=torch.float16, BF16=torch.bfloat16, I64=torch.int64,
                I32=torch.int32, I16=torch.int16, I8=torch.int8, U8=torch.uint8, BOOL=torch.bool)
 
@@ -176,7 +172,6 @@ def stored(file # a safetensors file, open without a buffer
             for n, d in header.items()}
 
 # %% ../../nbs/12d_file.ipynb #6e17b61c
-#| code-fold: true
 def _header_of(path) -> dict: # strings by name
     "What a file says of itself. Raises `FileNotFoundError` or `CheckpointError`."
     if not path.is_file():
@@ -278,7 +273,6 @@ def _quantizer(form, clock):
     return ByTime([blank() for _ in range(clock.groups.G)], clock) if form['timed'] else blank()
 
 # %% ../../nbs/12d_file.ipynb #d96b7ea4
-#| code-fold: true
 def _place(module:nn.Module, name:str, v:Tensor):
     "Give a parameter or buffer its value. Raises `ValueError` for a name that the module does not have."
     owner, _, leaf = name.rpartition('.')
@@ -323,7 +317,6 @@ def _form(name, v, layers) -> Tensor: # on 'meta'
     return torch.empty(v.shape, dtype=v.dtype, device='meta')
 
 # %% ../../nbs/12d_file.ipynb #12dm0003
-#| code-fold: true
 def _absent(q, layers, given): # names of what a model needs and was not given
     needs = [*q.net.state_dict()]
     if q.correction is not None:
@@ -363,7 +356,6 @@ def _fetch(layer:nn.Module, name:str, tensors:dict, form:dict):
         layer.refresh()
 
 # %% ../../nbs/12d_file.ipynb #27f67464
-#| code-fold: true
 def _wrong_weight(m, codes, scale): # str or None
     "What does not fit of a weight, whose numbers need not be there yet."
     linear = hasattr(m, 'out_features')
@@ -419,7 +411,6 @@ def _check_shapes(q:Quantized):
             raise ValueError(f'{name}: {wrong}')
 
 # %% ../../nbs/12d_file.ipynb #3837aef6
-#| code-fold: true
 def from_older(header:dict, tensors:dict) -> tuple[dict, dict]: # the header's values, and tensors as of version 4
     "Header and tensors of any version as those of the newest."
     h = {k: v if k in ('format', 'version') else json.loads(v) for k, v in header.items()}
@@ -490,7 +481,6 @@ class _OldFile:
         out[f'{source}.bias'], out[f'{source}.row_factor'] = mod.bias, mod.row_factor
 
 # %% ../../nbs/12d_file.ipynb #038af12a
-#| code-fold: true
 @contextmanager
 def _told_of(path):
     "Whatever goes wrong with a file's content becomes one line that names the file."

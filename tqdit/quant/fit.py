@@ -8,7 +8,6 @@ __all__ = ['rebin', 'layer_moments', 'moments', 'fit_factor', 'fit_bias', 'input
            'release', 'fit_digest', 'Finished', 'fit_calibrated', 'fitted_folder']
 
 # %% ../../nbs/12c_fit.ipynb #12d00a07
-#| code-fold: true
 import ctypes
 import hashlib
 import json
@@ -48,7 +47,6 @@ def _power(r, alpha): # factors r^alpha, whose geometric mean is 1
     return (alpha*(r.log() - r.log().mean())).exp()
 
 # %% ../../nbs/12c_fit.ipynb #12d00a10
-#| code-fold: true
 def _kept_weights(S, p, row, every, f): # of the kept tokens' values in balanced units, shape (n, D), float64
     "Squared gradients; values of a time group that no gradient reached count like the mean of the others, or one."
     g = S[f'{p}/g'][::every].double()
@@ -78,7 +76,6 @@ def rebin(
     return _with_ends(h, w, row, S.merged(S[f'{p}/tokens'], to, torch.sum), *_outermost(S, p, f, m, to))
 
 # %% ../../nbs/12c_fit.ipynb #71cadc6a
-#| code-fold: true
 def _with_ends(h, w, row, tokens, lo, hi): # h (G, BINS); w (n, D) of tokens in groups row (n,); lo, hi (G, D)
     "Outermost values count as one token's. Bins that were used, their centres, and the extremes of the groups."
     one = torch.zeros(len(h), w.shape[1], dtype=w.dtype, device=w.device).index_add_(0, row, w)/tokens[:, None]
@@ -88,7 +85,6 @@ def _with_ends(h, w, row, tokens, lo, hi): # h (G, BINS); w (n, D) of tokens in 
     return h[:, used], bin_centres(h.device)[used], lo.amin(1), hi.amax(1)
 
 # %% ../../nbs/12c_fit.ipynb #12d00a13
-#| code-fold: true
 def layer_moments(S:Statistics, name:str # a linear layer
                  ) -> tuple[Tensor, Tensor, Tensor]: # H (D, D), F (out,), h (D,)
     "What `collect` found; where no gradient arrived, the same of the kept tokens, which then count alike."
@@ -159,7 +155,6 @@ def fit_bias(
     return b + total/n
 
 # %% ../../nbs/12c_fit.ipynb #96420a2f
-#| code-fold: true
 def _kept_by_group(layer, S): # yields each group's tokens: as they are, balanced, rounded; (n, D) each
     p, quantizer = f'{layer.name}.0', layer.inputs[0]
     f = 1. if layer.factor is None else layer.factor
@@ -193,7 +188,6 @@ def input_tables(
     return h[:, used], counts[:, used], bin_centres(h.device)[used], *S.ends(point, groups)
 
 # %% ../../nbs/12c_fit.ipynb #12d00a21
-#| code-fold: true
 class Beforehand(NamedTuple):
     "What concerns all layers together, and is settled before the first of them is fitted."
     balanced:dict # layer -> its factor, center and exponent, as `fit_factor` found them
@@ -219,7 +213,6 @@ def _balance(q, part, S, W, report, before): # factor and center, folded into th
     return f, center
 
 # %% ../../nbs/12c_fit.ipynb #12d00r00
-#| code-fold: true
 def _searched(q, part, i, S, f, center): # importance (G, b) and centres (b,) of an input's bins, and its quantizers
     policy = q.policy.at(part.name)
     role = part.roles[i] if policy.mrq else None
@@ -228,7 +221,6 @@ def _searched(q, part, i, S, f, center): # importance (G, b) and centres (b,) of
     return h, c, fit_input(decides, c, lo, hi, policy.a_bits, policy.scales, role, policy.clip)[0]
 
 # %% ../../nbs/12c_fit.ipynb #12d00r03
-#| code-fold: true
 def _measured(q, part, i, S, static): # a measured quantizer for an input, or None where a static one serves better
     "Regions for softmax stay, since they are the finer; those for GELU where they err less on the kept tokens."
     policy, role = q.policy.at(part.name), part.roles[i] if q.policy.mrq else None
@@ -286,7 +278,6 @@ def _fit_weight(q, part, layer, S, old, f, center, report, rank=0): # codes, sca
     report.append(row)
 
 # %% ../../nbs/12c_fit.ipynb #d24e47ad
-#| code-fold: true
 def _set_bias(layer, W, bias, S, policy):
     b = W.new_zeros(len(W)) if bias is None else bias.detach()
     if policy.correct or layer.center is not None:
@@ -360,7 +351,6 @@ def fit(
     return q
 
 # %% ../../nbs/12c_fit.ipynb #bcca8e83
-#| code-fold: true
 def _fit_layers(q, S, model, finished, progress, consume): # one after another, or as they were kept
     if consume:
         _release_others(S, q)
@@ -375,7 +365,6 @@ def _fit_layers(q, S, model, finished, progress, consume): # one after another, 
         q.report += _fit_modulations(q, model)
 
 # %% ../../nbs/12c_fit.ipynb #12d00b07
-#| code-fold: true
 def _check_tables(S, policy): # do they suit it, and are they there?
     if policy.mixed:
         raise ValueError('the widths of this policy are still to be chosen; `settle_widths` or `fit_policy` of '
@@ -426,7 +415,6 @@ def _tell_dead(q): # a warning where layers had no gradient
                       'reaches the output yet. Their errors were counted alike. Is this model trained?', stacklevel=3)
 
 # %% ../../nbs/12c_fit.ipynb #12d00r02
-#| code-fold: true
 def _damage(q, part, S, W, f, center): # of a layer's input and weight together; W (out, D) is balanced
     policy, F = q.policy.at(part.name), layer_moments(S, part.name)[1]
     h, c, quantizers = _searched(q, part, 0, S, f, center)
@@ -456,7 +444,6 @@ def settle_ranks(
     return Beforehand(balanced, share_ranks(spectra, noise, sizes, q.policy.rank) if linear else {})
 
 # %% ../../nbs/12c_fit.ipynb #12d00g02
-#| code-fold: true
 def fine_tables(
         model:nn.Module, S:Statistics, # in full precision, and its tables
         part:Part, policy:Policy # a layer, and what is wanted
@@ -496,7 +483,6 @@ def searched_groups(
     return TimeGroups(tuple(S.groups.starts[a] for a in first), S.groups.train_steps)
 
 # %% ../../nbs/12c_fit.ipynb #12d00b02
-#| code-fold: true
 def release(
         S:Statistics, # the tables
         part:Part # a layer that needs them no longer
@@ -513,7 +499,6 @@ def _trim(): # what malloc holds free goes back to the system, where it can be t
         trim(0)
 
 # %% ../../nbs/12c_fit.ipynb #12d00b03
-#| code-fold: true
 def fit_digest(model, S, policy) -> str: # names a model, the tables and what is wanted
     info = S.info.get('digest')
     sources = S.tables.values() if info is None else [info, S.info['done']]
@@ -527,7 +512,6 @@ def _checksum(tensors:dict, *texts:str) -> str:
     return h.hexdigest()
 
 # %% ../../nbs/12c_fit.ipynb #12d00b04
-#| code-fold: true
 class Finished:
     "Fitted layers in a folder, each in a file of its own."
     def __init__(self, folder, # made where there is none
@@ -563,7 +547,6 @@ class Finished:
         return None
 
 # %% ../../nbs/12c_fit.ipynb #12d00b06
-#| code-fold: true
 def _quantizer_of(form, clock): # with placeholders for its numbers
     blank = QUANTIZERS[form['kind']].blank
     if not form['timed']:
@@ -581,7 +564,6 @@ def _put_back(q, name, tensors, forms): # a layer as it was when it was kept
         setattr(layer.get_submodule(owner), leaf, v)
 
 # %% ../../nbs/12c_fit.ipynb #12d00b09
-#| code-fold: true
 def fit_calibrated(
         calibration:Calibration, # what it may look at
         policy:Policy, # bits and everything else

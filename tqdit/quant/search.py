@@ -6,7 +6,6 @@
 __all__ = ['WIDE', 'expected_damage', 'fit_input', 'gptq', 'promising', 'fit_weight', 'fit_weight_groups']
 
 # %% ../../nbs/12b_search.ipynb #12b00a07
-#| code-fold: true
 import math
 import torch
 from torch import Tensor
@@ -44,7 +43,6 @@ def _best_side(h, c, s, lowest, highest, clip): # index of the best scale of one
     return (h*dearer*(clipped*s[..., None] - c).square()).sum(-1).argmin(0)
 
 # %% ../../nbs/12b_search.ipynb #12b00a14
-#| code-fold: true
 def _gelu(h, c, lo, hi, bits, rule, clip): # the best scale of negatives and of positives, for each group
     lowest, highest = code_range(bits)
     grid = torch.linspace(0.04, 1., 49, device=c.device)[:, None]
@@ -77,7 +75,6 @@ def fit_input(
     return (other, damage) if damage.sum() < least.sum() else (best, least)
 
 # %% ../../nbs/12b_search.ipynb #12b00a27
-#| code-fold: true
 def _factor(H, damp): # L with L Lᵀ = H + least I. Moments about the mean may come out indefinite by rounding
     if not H.isfinite().all():
         raise ValueError('the second moments have NaN or infinite values; collect them anew, from a sound model')
@@ -138,7 +135,6 @@ def _best_scale(W, H, s, bits, n): # of n fractions of each row's scale s (out, 
     return scales.gather(0, tried.argmin(0)[None, :, None])[0]
 
 # %% ../../nbs/12b_search.ipynb #d3f8f94f
-#| code-fold: true
 WIDE = 1024 # input channels; wider layers try fewer scales in full
 
 def promising(
@@ -178,7 +174,6 @@ def fit_weight(
     return q, s, _row_damage(q*s - W, H)
 
 # %% ../../nbs/12b_search.ipynb #378dd216
-#| code-fold: true
 def _moments_or_one(W, H): # a layer whose input was always zero has no moments: its weights' own error decides
     return torch.eye(W.shape[1], device=W.device) if H is None or not H.any() else H.float()
 

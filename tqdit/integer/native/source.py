@@ -6,7 +6,6 @@
 __all__ = ['without_comments', 'end_of_piece', 'defined_names', 'c_pieces', 'c_source', 'c_markdown']
 
 # %% ../../../nbs/15e_native.ipynb #na07
-#| code-fold: true
 import re
 from pathlib import Path
 
