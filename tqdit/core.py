@@ -367,9 +367,12 @@ def load_images(path # folder for torchvision's CIFAR-10 (downloaded if need be)
 
 # %% ../nbs/00_core.ipynb #0c0de027
 def one_thread_in_tests():
-    "Let torch use one thread, where nbdev tests a notebook."
+    """Let torch use one thread where nbdev tests a notebook, and import the package anew: notebooks are tested one
+    after another in the same process, and what one of them registers must not reach the next."""
     if os.environ.get('IN_TEST'):
         torch.set_num_threads(1)
+        for name in [n for n in sys.modules if n.partition('.')[0] == 'tqdit']:
+            del sys.modules[name]
 
 def fewer_in_tests(usual:int, tested:int) -> int:
     "How many steps a chapter takes: the usual number, and fewer where nbdev tests it."
