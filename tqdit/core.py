@@ -9,6 +9,7 @@ __all__ = ['mix_seed', 'NoiseStream', 'user_path', 'atomic_path', 'remove_leftov
            'fewer_in_tests', 'shared_file']
 
 # %% ../nbs/00_core.ipynb #7c4cd2b9
+import gc
 import getpass
 import hashlib
 import io
@@ -366,13 +367,20 @@ def load_images(path # folder for torchvision's CIFAR-10 (downloaded if need be)
     return images, labels
 
 # %% ../nbs/00_core.ipynb #0c0de027
+def _forget_notebooks(current): # the namespace of the one that runs
+    "Let go of what notebooks before it hold: IPython keeps their variables, and they may have registered anything."
+    for shell in [o for o in gc.get_objects() if type(o).__name__ == 'CaptureShell']:
+        if shell.user_ns is not current:
+            shell.user_ns.clear()
+    for name in [n for n in sys.modules if n.partition('.')[0] == 'tqdit']:
+        del sys.modules[name]
+    gc.collect()
+
 def one_thread_in_tests():
-    """Let torch use one thread where nbdev tests a notebook, and import the package anew: notebooks are tested one
-    after another in the same process, and what one of them registers must not reach the next."""
+    "Where nbdev tests a notebook: one thread for torch, and the package imported anew, as in a process of its own."
     if os.environ.get('IN_TEST'):
         torch.set_num_threads(1)
-        for name in [n for n in sys.modules if n.partition('.')[0] == 'tqdit']:
-            del sys.modules[name]
+        _forget_notebooks(sys._getframe(1).f_globals)
 
 def fewer_in_tests(usual:int, tested:int) -> int:
     "How many steps a chapter takes: the usual number, and fewer where nbdev tests it."
