@@ -16,7 +16,7 @@ from .collect import Calibration, Statistics
 from .fit import fit_calibrated, fit_factor, input_tables, moments
 from .policy import Policy
 from .quantized import Quantized
-from .search import expected_damage, fit_input, fit_weight
+from .search import damage_by_width, expected_damage, fit_input
 
 # %% ../../nbs/12g_budget.ipynb #b69b21b5
 def _worth_keeping(spent, harm, limit): # indices of states, by their costs and damages
@@ -61,7 +61,7 @@ def weight_damages(W, S, name, policy, f=None, center=None, widths=WEIGHT_BITS) 
     H, F = moments(S, name, policy.correct, center), S[f'{name}/F']
     if f is not None:
         W, H = W*f, H/f[:, None]/f
-    found = [fit_weight(W, H, k, policy.weights, 13)[2] for k in widths]
+    found = damage_by_width(W, H, widths, policy.weights, 13)
     return [(e*F/F.sum()).sum().item() if F.any() else 0. for e in found]
 
 # %% ../../nbs/12g_budget.ipynb #422daa8d
