@@ -94,12 +94,13 @@ def _spread(H, damp): # U (D, D): how the error of column i spreads over those t
 
 # %% ../../nbs/12b_search.ipynb #754bfd61
 def _round_block(W, s, z, U, lo, hi): # codes of a block of columns, and the errors that later columns make good for
-    Q, E, W = torch.empty_like(W), torch.empty_like(W), W.clone()
-    for i in range(W.shape[1]):
-        Q[:, i] = ((W[:, i]/s[:, i]).round() + z[:, i]).clamp(lo, hi)
-        E[:, i] = (W[:, i] - (Q[:, i] - z[:, i])*s[:, i])/U[i, i]
-        W[:, i:] -= E[:, i, None]*U[i, i:]
-    return Q, E
+    W, s, z = (v.T.contiguous() for v in (W, s, z)) # a column lies together in memory
+    Q, E = torch.empty_like(W), torch.empty_like(W)
+    for i in range(len(W)):
+        Q[i] = ((W[i]/s[i]).round() + z[i]).clamp(lo, hi)
+        E[i] = (W[i] - (Q[i] - z[i])*s[i])/U[i, i]
+        W[i:] -= U[i, i:, None]*E[i]
+    return Q.T, E.T
 
 # %% ../../nbs/12b_search.ipynb #b31cc875
 def _row_limits(bits): # the smallest and the largest code of each row
