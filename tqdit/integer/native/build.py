@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,7 +142,7 @@ def compile_all(tools:Tools, sources:Path, objects:Path) -> tuple: # objects, in
     return out, ['plain', *sets], {n: why for n, (_, why) in found.items() if why}
 
 # %% ../../../nbs/15f_build.ipynb #bu24
-THIS_FILE = globals().get('__file__', '../tqdit/integer/native/build.py') # in a notebook there is no __file__
+THIS_FILE = globals().get('__file__') or find_spec('tqdit.integer.native.build').origin # a notebook has no __file__
 HERE = Path(THIS_FILE).resolve().parent
 SYSTEM = dict(darwin='darwin', win32='windows').get(sys.platform, 'linux')
 LIBRARY = HERE/LIBRARY_NAMES[SYSTEM] # of this machine

@@ -7,11 +7,12 @@ __all__ = ['without_comments', 'end_of_piece', 'defined_names', 'c_pieces', 'c_s
 
 # %% ../../../nbs/15e_native.ipynb #na07
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 # %% ../../../nbs/15e_native.ipynb #na28
 #| code-fold: true
-_FOLDER = Path(globals().get('__file__', '../tqdit/integer/native/source.py')).resolve().parent
+_FOLDER = Path(find_spec('tqdit.integer.native').origin).parent
 _QUIET = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
 
 def without_comments(text:str) -> str: # the same number of lines and columns
