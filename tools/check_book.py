@@ -189,7 +189,7 @@ def main() -> int: # exit status
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('notebooks', nargs='*', help='by default all')
     p.add_argument('--list', action='store_true', help='every number, its sentence and its source')
-    p.add_argument('--all', action='store_true', help='say of chapters that need not keep the rhythm yet, too, how they do')
+    p.add_argument('--all', action='store_true', help='say how chapters do that need not keep the rhythm yet, too')
     a = p.parse_args()
     failed, later, counted = 0, 0, 0
     for path in chosen(a.notebooks):
@@ -203,8 +203,9 @@ def main() -> int: # exit status
             print(path.name, *(f'  {line}' for line in shown), *(map(told, found) if a.list else ()), sep='\n')
     rest = [] if a.notebooks else site() + [f'{n} {c}' for n in OTHERS_READ for c in links(ROOT/n)]
     print(*rest, sep='\n', end='\n' if rest else '')
-    print(f'{counted} numbers in prose; {failed + len(rest)} faults, and {later} of rhythm in chapters that need not hold it yet')
-    return int(bool(failed + len(rest)))
+    failed += len(rest)
+    print(f'{counted} numbers in prose; {failed} faults, and {later} of rhythm in chapters that need not hold it yet')
+    return int(bool(failed))
 
 
 if __name__ == '__main__':
