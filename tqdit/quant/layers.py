@@ -106,6 +106,8 @@ def _operands_of(self, x:Tensor): # a list for each group of input channels; Non
     found = [self.operands(0, part) for part in x.chunk(self.pieces, -1)] if self.plain else [None]
     return None if any(part is None for part in found) else found
 
+
+# %% ../../nbs/10b_layers.ipynb #1aadff9a
 def _sum_of_products(operands, weights, scales, bias): # of whole numbers, (out, in/n) codes and (out,) scales
     y = None
     for i in range(len(operands)):
@@ -117,6 +119,21 @@ def _sum_of_products(operands, weights, scales, bias): # of whole numbers, (out,
                 y = y + part
     return y
 
+# %% ../../nbs/10b_layers.ipynb #114edb14
+def _each_sample(x, product): # product(rows) of all samples, (B, ..., out)
+    if x.ndim < 3 or len(x) < 2 or x.device.type != 'cpu' or torch.compiler.is_compiling():
+        return product(slice(None))
+    return torch.cat([product(slice(i, i + 1)) for i in range(len(x))])
+
+def _rows_of(s, q, rows): # a scale for each sample is cut, one for all stays
+    return s[rows] if s.ndim == q.ndim and len(s) == len(q) else s
+
+def _summed(operands, weights, scales, bias): # as `_sum_of_products`, one sample after the other
+    def product(rows):
+        cut = [[(q[rows], _rows_of(s, q, rows)) for q, s in group] for group in operands]
+        return _sum_of_products(cut, weights, scales, bias)
+    return _each_sample(operands[0][0][0], product)
+
 # %% ../../nbs/10b_layers.ipynb #213f02b2
 def _product(self, x, r=0):
     "The product with the weight of one range of time."
@@ -125,7 +142,7 @@ def _product(self, x, r=0):
         return F.linear(self.rounded(0, x), self.weight_hat(r), self.bias)
     codes, scale = (self.codes[r], self.scale[r]) if self.codes.ndim == 3 else (self.codes, self.scale)
     n = self.pieces
-    return _sum_of_products(operands, codes.to(x.dtype).chunk(n, -1), scale.view(len(scale), n).T, self.bias)
+    return _summed(operands, codes.to(x.dtype).chunk(n, -1), scale.view(len(scale), n).T, self.bias)
 
 QuantLinear.operands_of, QuantLinear.product = _operands_of, _product
 
@@ -137,9 +154,11 @@ def digit_product(
         scale:Tensor # of each row of the codes, (m, 1)
         ) -> Tensor: # (..., m)
     "x times a coded matrix, with x in codes of 14 bits: two products of whole numbers."
-    high, low = digits(x, step)
     weight = codes.to(x.dtype)
-    return (F.linear(high, weight)*128 + F.linear(low, weight))*(step*scale.flatten())
+    def product(rows):
+        high, low = digits(x[rows], step)
+        return (F.linear(high, weight)*128 + F.linear(low, weight))*(step*scale.flatten())
+    return _each_sample(x, product)
 
 # %% ../../nbs/10b_layers.ipynb #10bqw0003
 def _branch_hat(self) -> tuple[Tensor, Tensor]: # (out, r) and (r, in), float32
