@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['OPSET', 'IR_VERSION', 'FLOAT_OPS', 'BATCH', 'LARGEST', 'FORMS', 'needed_package', 'session_of', 'pairs_fit',
            'bytes_of_weight', 'Graph', 'Coded', 'regions_by_group', 'stacked_by_group', 'Writer', 'Reached', 'Gap',
-           'Hollow', 'Before', 'After', 'Symbol', 'float_op', 'FloatWriter', 'as_value', 'arithmetic', 'elementwise',
-           'write_floats', 'Plain', 'TimeStep', 'write_time', 'refused_by_onnx', 'check_exportable', 'examples_of',
+           'Hollow', 'Before', 'After', 'Symbol', 'as_value', 'float_op', 'arithmetic', 'elementwise', 'FloatWriter',
+           'Plain', 'write_floats', 'TimeStep', 'write_time', 'refused_by_onnx', 'check_exportable', 'examples_of',
            'header_of', 'Assembly', 'move_constants', 'export_onnx', 'OnnxModel', 'operators_used',
            'add_export_arguments', 'run_export']
 
@@ -41,7 +41,7 @@ from ..quant.modulation import QuantModulation
 from ..quant.quantized import Quantized, put
 from ..quant.time import Clock, TimeGroups
 
-# %% ../../nbs/15k_onnx.ipynb #ox09
+# %% ../../nbs/15k_onnx.ipynb #6f3bc51e
 def needed_package(name:str): # the module
     "A package that only the files of this chapter need. Raises `EngineError`, which says how to get it."
     try:
@@ -49,6 +49,7 @@ def needed_package(name:str): # the module
     except ImportError:
         raise EngineError(f'this Python has no package {name}, which .onnx files need; pip install {name}') from None
 
+# %% ../../nbs/15k_onnx.ipynb #ox09
 def session_of(model, # path of an ONNX file, or its bytes
                threads:int=None, # by default as many as torch has
                optimized=None): # where to write the graph as the runtime has changed it
@@ -62,13 +63,14 @@ def session_of(model, # path of an ONNX file, or its bytes
     source = model if isinstance(model, bytes) else str(model)
     return runtime.InferenceSession(source, options, providers=['CPUExecutionProvider'])
 
-# %% ../../nbs/15k_onnx.ipynb #ox12
+# %% ../../nbs/15k_onnx.ipynb #c376815a
 def pairs_fit(top:int, # largest unsigned code
               largest:int # largest weight, without its sign
              ) -> bool:
     "Do sums of two products of a code and a weight fit into 16 bits?"
     return 2*top*largest < 2**15
 
+# %% ../../nbs/15k_onnx.ipynb #ox12
 def bytes_of_weight(codes:Tensor, # int8 (out, in)
                     top:int # largest unsigned code that it is multiplied with
                    ) -> tuple: # bytes (in, out), and the byte that stands for zero
@@ -90,28 +92,32 @@ class Graph:
         self.count += 1
         return f'{kind}.{self.count}'
 
-    def add(self, op:str, # an operator of ONNX
-            *inputs, # names of values, or constants
-            outputs:int=1, **attributes): # name of the value, or a list of names
-        "Add a node."
-        names = [self.new_name(op) for _ in range(outputs)]
-        read = [v if isinstance(v, str) else self.constant(v) for v in inputs]
-        self.nodes.append(self.onnx.helper.make_node(op, read, names, **attributes))
-        return names[0] if outputs == 1 else names
+# %% ../../nbs/15k_onnx.ipynb #0d4930f9
+@patch_to(Graph)
+def add(self, op:str, # an operator of ONNX
+        *inputs, # names of values, or constants
+        outputs:int=1, **attributes): # name of the value, or a list of names
+    "Add a node."
+    names = [self.new_name(op) for _ in range(outputs)]
+    read = [v if isinstance(v, str) else self.constant(v) for v in inputs]
+    self.nodes.append(self.onnx.helper.make_node(op, read, names, **attributes))
+    return names[0] if outputs == 1 else names
 
-    def constant(self, v, # a tensor or a number
-                 name:str='constant') -> str: # its name in the graph
-        "A constant, as float32 or whole numbers. Small ones that are equal are stored once."
-        a = np.asarray(v.detach().cpu().numpy() if torch.is_tensor(v) else v, order='C')
-        a = a.astype(np.float32) if a.dtype == np.float64 else a
-        key = (a.dtype.str, a.shape, a.tobytes()) if a.size <= 16 else None
-        if key in self.small:
-            return self.small[key]
-        made = self.new_name(name)
-        self.constants.append(self.onnx.numpy_helper.from_array(a, made))
-        if key:
-            self.small[key] = made
-        return made
+# %% ../../nbs/15k_onnx.ipynb #59654e8c
+@patch_to(Graph)
+def constant(self, v, # a tensor or a number
+             name:str='constant') -> str: # its name in the graph
+    "A constant, as float32 or whole numbers. Small ones that are equal are stored once."
+    a = np.asarray(v.detach().cpu().numpy() if torch.is_tensor(v) else v, order='C')
+    a = a.astype(np.float32) if a.dtype == np.float64 else a
+    key = (a.dtype.str, a.shape, a.tobytes()) if a.size <= 16 else None
+    if key in self.small:
+        return self.small[key]
+    made = self.new_name(name)
+    self.constants.append(self.onnx.numpy_helper.from_array(a, made))
+    if key:
+        self.small[key] = made
+    return made
 
 # %% ../../nbs/15k_onnx.ipynb #ox17
 OPSET, IR_VERSION = 20, 9
@@ -139,6 +145,7 @@ def by_group(self, name:str, # of the value
     self.tables.setdefault(values.dtype, {})[name] = values
     return name
 
+# %% ../../nbs/15k_onnx.ipynb #117f1b31
 @patch_to(Graph)
 def open_tables(self, place:int, # before which node
                 group:str): # name of the value that tells the group
@@ -152,7 +159,14 @@ def open_tables(self, place:int, # before which node
             self.nodes.append(self.onnx.helper.make_node('Gather', [row, self.constant(k)], [name], axis=0))
     self.nodes += later
 
-# %% ../../nbs/15k_onnx.ipynb #ox21
+# %% ../../nbs/15k_onnx.ipynb #a0f7aa04
+def _byte_range(name, regions): # -> code that becomes the byte 0, largest byte
+    lows, highs = zip(*map(span, regions))
+    if max(highs) - min(lows) > 255:
+        raise ValueError(f'{name}: codes from {min(lows)} to {max(highs)} do not fit into a byte')
+    return min(lows), max(highs) - min(lows)
+
+# %% ../../nbs/15k_onnx.ipynb #f0dcc077
 class Coded(NamedTuple):
     "One region of an input."
     value:str # uint8; or floats that are not quantized, then the rest is not used
@@ -160,6 +174,7 @@ class Coded(NamedTuple):
     scale:str=None
     top:int=0 # largest byte
 
+# %% ../../nbs/15k_onnx.ipynb #ox21
 @patch_to(Graph)
 def codes(self, x:str, # value in floats
           name:str, # with which names of its numbers begin
@@ -167,19 +182,16 @@ def codes(self, x:str, # value in floats
           factor:float=1. # by which x is multiplied before
          ) -> Coded:
     "clip(round(x/s) + z, lo, hi) as bytes, the lowest of which is 0. Raises `ValueError` where bytes do not suffice."
-    lows, highs = zip(*map(span, regions))
-    base = min(lows)
-    if max(highs) - base > 255:
-        raise ValueError(f'{name}: codes from {base} to {max(highs)} do not fit into a byte')
+    (base, top), r = _byte_range(name, regions), regions[0]
     if math.frexp(factor)[0] != .5: # no power of two, so that it rounds
         x, factor = self.add('Mul', x, factor), 1.
     scale = torch.tensor([r.scale for r in regions])
     zero = self.by_group(f'{name} zero', torch.tensor([r.zero - base for r in regions]).to(torch.uint8))
     scaled = self.add('Mul', x, self.by_group(f'{name} 1/scale', scale.reciprocal()*factor))
-    value, r = self.add('QuantizeLinear', scaled, 1., zero), regions[0]
+    value = self.add('QuantizeLinear', scaled, 1., zero)
     if (r.lo - base, r.hi - base) != (0, 255):
         value = self.add('Clip', value, np.uint8(r.lo - base), np.uint8(r.hi - base))
-    return Coded(value, zero, self.by_group(f'{name} scale', scale), max(highs) - base)
+    return Coded(value, zero, self.by_group(f'{name} scale', scale), top)
 
 # %% ../../nbs/15k_onnx.ipynb #ox23
 def regions_by_group(layer:nn.Module, # a quantized layer
@@ -208,6 +220,7 @@ def stacked_by_group(layer:nn.Module, clock:Clock): # -> [low of every group, hi
         found.append(regions)
     return list(zip(*found))
 
+# %% ../../nbs/15k_onnx.ipynb #f0fa3057
 @patch_to(Graph)
 def probability_codes(self, p:str, name:str, low:tuple, high:tuple): # -> both Coded, name of the ratio (int32)
     "Two tensors of bytes, of which one is zero at each place."
@@ -229,6 +242,7 @@ def scaled(self, sums:str, # int32
     floats = self.add('Cast', sums, to=self.onnx.TensorProto.FLOAT)
     return self.add('Mul', floats, self.add('Mul', a, b))
 
+# %% ../../nbs/15k_onnx.ipynb #6bddff76
 @patch_to(Graph)
 def coded_linear(self, x:str, layer:QuantLinear, clock:Clock) -> str:
     "A quantized linear layer: s s_w sum (q - z) w + b, with one sum for each region of the input."
@@ -245,6 +259,7 @@ def coded_linear(self, x:str, layer:QuantLinear, clock:Clock) -> str:
             y = self.add('Add', y, part)
     return y
 
+# %% ../../nbs/15k_onnx.ipynb #9e0c0749
 @patch_to(Graph)
 def float_linear(self, x:str, weight:Tensor, bias:Tensor=None) -> str:
     "A linear layer that was left in floats."
@@ -260,12 +275,14 @@ def coded_input(self, layer:nn.Module, i:int, x:str, clock:Clock, factor:float=1
     [regions] = regions_by_group(layer, i, clock)
     return self.codes(x, f'{layer.name}/{i}', regions, factor)
 
+# %% ../../nbs/15k_onnx.ipynb #43b78d94
 @patch_to(Graph)
 def in_heads(self, c:Coded, heads:int, width:int, order:tuple) -> Coded:
     "The same, of shape (B, N, D), cut into heads, with its dimensions (B, N, heads, width) in a new order."
     cut = self.add('Reshape', c.value, np.array([0, 0, heads, width])) # 0: as it was
     return c._replace(value=self.add('Transpose', cut, perm=order))
 
+# %% ../../nbs/15k_onnx.ipynb #4b9f1e94
 @patch_to(Graph)
 def sums(self, a:Coded, b:Coded) -> str: # int32
     return self.add('MatMulInteger', a.value, b.value, a.zero, b.zero)
@@ -277,6 +294,7 @@ def coded_product(self, a:Coded, b:Coded) -> str: # floats
         return self.add('MatMul', a.value, b.value)
     return self.scaled(self.sums(a, b), a.scale, b.scale)
 
+# %% ../../nbs/15k_onnx.ipynb #e5206601
 @patch_to(Graph)
 def weighted_values(self, layer:nn.Module, A:str, v:Coded, clock:Clock) -> str:
     "Probabilities times values, the probabilities on one grid or in two regions."
@@ -302,52 +320,45 @@ class Writer:
             getattr(self, op.kind)(op)
         return self.values[self.program.output]
 
-    def once(self, key, make): # a value that several steps share
-        if key not in self.ready:
-            self.ready[key] = make()
-        return self.ready[key]
-
-    def chunk(self, place:tuple) -> str: # (B, 1, width)
-        "One of the parts of a modulation's output."
-        value, k = place
-        return self.chunks[value][k]
+# %% ../../nbs/15k_onnx.ipynb #15387c86
+@patch_to(Writer)
+def once(self, key, make): # a value that several steps share
+    if key not in self.ready:
+        self.ready[key] = make()
+    return self.ready[key]
 
 @patch_to(Writer)
-def norm(self, op):
-    "LayerNorm, and the scale and shift of its modulation."
-    g, width = self.graph, self.width
-    ones = self.once('ones', lambda: g.constant(np.ones(width, np.float32)))
-    y = g.add('LayerNormalization', self.values[op.source], ones, axis=-1, epsilon=op.eps)
-    if op.shift:
-        y = g.add('Add', g.add('Mul', y, g.add('Add', self.chunk(op.scale), 1.)), self.chunk(op.shift))
-    self.values[op.out] = y
+def chunk(self, place:tuple) -> str: # (B, 1, width)
+    "One of the parts of a modulation's output."
+    value, k = place
+    return self.chunks[value][k]
+
+# %% ../../nbs/15k_onnx.ipynb #e99f5889
+@patch_to(Writer)
+def silu(self, x):
+    return self.graph.add('Mul', x, self.graph.add('Sigmoid', x))
 
 @patch_to(Writer)
-def linear(self, op):
-    "A product, and what follows it: GELU, or a gate and the sum with what is there."
-    g, layer, x = self.graph, self.net.get_submodule(op.name), self.values[op.source]
-    coded = isinstance(layer, QuantLinear)
-    y = g.coded_linear(x, layer, self.clock) if coded else g.float_linear(x, layer.weight, layer.bias)
-    self.made[op.name] = y, layer.out_features
-    if op.gelu:
-        y = g.add('Gelu', y, approximate='tanh')
-    if op.gate:
-        y = g.add('Add', self.values[op.out], g.add('Mul', self.chunk(op.gate), y))
-    self.values[op.out] = y
+def digit_rows(self, x, step): # uint8 (2B, in): high digits, then low ones, moved up by 64
+    g = self.graph
+    q = g.add('Round', g.add('Mul', x, step.reciprocal()))
+    q = g.add('Clip', q, -8127., 8127.)
+    high = g.add('Floor', g.add('Mul', g.add('Add', q, 64.), 1/128))
+    low = g.add('Sub', q, g.add('Mul', high, 128.))
+    rows = g.add('Add', g.add('Concat', high, low, axis=0), 64.)
+    return g.add('Cast', rows, to=g.onnx.TensorProto.UINT8)
 
+# %% ../../nbs/15k_onnx.ipynb #86f8f0e9
 @patch_to(Writer)
-def attention(self, op):
-    g, width = self.graph, self.width//op.heads
-    qk, av = (self.net.get_submodule(n) for n in op.products)
-    q, k, v = g.add('Split', self.values[op.source], outputs=3, axis=2, num_outputs=3)
-    q, k, v = (g.in_heads(g.coded_input(*where, self.clock, factor), op.heads, width, order)
-               for *where, factor, order in ((qk, 0, q, op.factor, (0, 2, 1, 3)), (qk, 1, k, 1., (0, 2, 3, 1)),
-                                             (av, 1, v, 1., (0, 2, 1, 3))))
-    A = g.add('Softmax', g.coded_product(q, k), axis=-1) # (B, heads, N, N)
-    y = g.weighted_values(av, A, v, self.clock) # (B, heads, N, width)
-    tokens = g.add('Transpose', y, perm=(0, 2, 1, 3))
-    self.values[op.out] = g.add('Reshape', tokens, np.array([0, 0, self.width]))
-    self.made[op.products[1]] = self.values[op.out], self.width
+def coded_modulation(self, x, layer):
+    g, step = self.graph, layer.x_scale
+    rows = self.once((x, step.item()), lambda: self.digit_rows(x, step))
+    form, zero = bytes_of_weight(layer.codes, 127)
+    weight = g.constant(form, f'{layer.name}.codes')
+    sums = g.add('Cast', g.add('MatMulInteger', rows, weight, np.uint8(64), zero), to=g.onnx.TensorProto.FLOAT)
+    high, low = g.add('Split', sums, outputs=2, axis=0, num_outputs=2)
+    y = g.add('Mul', g.add('Add', g.add('Mul', high, 128.), low), step*layer.scale.flatten())
+    return g.add('Add', y, layer.bias)
 
 # %% ../../nbs/15k_onnx.ipynb #ox39
 @patch_to(Writer)
@@ -364,30 +375,46 @@ def modulation(self, op):
     rows = g.add('Reshape', y, np.array([0, 1, layer.out_features]))
     self.chunks[op.out] = g.add('Split', rows, outputs=parts, axis=2, num_outputs=parts) if parts > 1 else [rows]
 
+# %% ../../nbs/15k_onnx.ipynb #4e74b702
 @patch_to(Writer)
-def silu(self, x):
-    return self.graph.add('Mul', x, self.graph.add('Sigmoid', x))
+def norm(self, op):
+    "LayerNorm, and the scale and shift of its modulation."
+    g, width = self.graph, self.width
+    ones = self.once('ones', lambda: g.constant(np.ones(width, np.float32)))
+    y = g.add('LayerNormalization', self.values[op.source], ones, axis=-1, epsilon=op.eps)
+    if op.shift:
+        y = g.add('Add', g.add('Mul', y, g.add('Add', self.chunk(op.scale), 1.)), self.chunk(op.shift))
+    self.values[op.out] = y
 
+# %% ../../nbs/15k_onnx.ipynb #74b5e0b2
 @patch_to(Writer)
-def digit_rows(self, x, step): # uint8 (2B, in): high digits, then low ones, moved up by 64
-    g = self.graph
-    q = g.add('Round', g.add('Mul', x, step.reciprocal()))
-    q = g.add('Clip', q, -8127., 8127.)
-    high = g.add('Floor', g.add('Mul', g.add('Add', q, 64.), 1/128))
-    low = g.add('Sub', q, g.add('Mul', high, 128.))
-    rows = g.add('Add', g.add('Concat', high, low, axis=0), 64.)
-    return g.add('Cast', rows, to=g.onnx.TensorProto.UINT8)
+def linear(self, op):
+    "A product, and what follows it: GELU, or a gate and the sum with what is there."
+    g, layer, x = self.graph, self.net.get_submodule(op.name), self.values[op.source]
+    coded = isinstance(layer, QuantLinear)
+    y = g.coded_linear(x, layer, self.clock) if coded else g.float_linear(x, layer.weight, layer.bias)
+    self.made[op.name] = y, layer.out_features
+    if op.gelu:
+        y = g.add('Gelu', y, approximate='tanh')
+    if op.gate:
+        y = g.add('Add', self.values[op.out], g.add('Mul', self.chunk(op.gate), y))
+    self.values[op.out] = y
 
+# %% ../../nbs/15k_onnx.ipynb #f7668246
 @patch_to(Writer)
-def coded_modulation(self, x, layer):
-    g, step = self.graph, layer.x_scale
-    rows = self.once((x, step.item()), lambda: self.digit_rows(x, step))
-    form, zero = bytes_of_weight(layer.codes, 127)
-    weight = g.constant(form, f'{layer.name}.codes')
-    sums = g.add('Cast', g.add('MatMulInteger', rows, weight, np.uint8(64), zero), to=g.onnx.TensorProto.FLOAT)
-    high, low = g.add('Split', sums, outputs=2, axis=0, num_outputs=2)
-    y = g.add('Mul', g.add('Add', g.add('Mul', high, 128.), low), step*layer.scale.flatten())
-    return g.add('Add', y, layer.bias)
+def attention(self, op):
+    "Both products of an attention, and the softmax between them."
+    g, width = self.graph, self.width//op.heads
+    qk, av = (self.net.get_submodule(n) for n in op.products)
+    q, k, v = g.add('Split', self.values[op.source], outputs=3, axis=2, num_outputs=3)
+    q, k, v = (g.in_heads(g.coded_input(*where, self.clock, factor), op.heads, width, order)
+               for *where, factor, order in ((qk, 0, q, op.factor, (0, 2, 1, 3)), (qk, 1, k, 1., (0, 2, 3, 1)),
+                                             (av, 1, v, 1., (0, 2, 1, 3))))
+    A = g.add('Softmax', g.coded_product(q, k), axis=-1) # (B, heads, N, N)
+    y = g.weighted_values(av, A, v, self.clock) # (B, heads, N, width)
+    tokens = g.add('Transpose', y, perm=(0, 2, 1, 3))
+    self.values[op.out] = g.add('Reshape', tokens, np.array([0, 0, self.width]))
+    self.made[op.products[1]] = self.values[op.out], self.width
 
 # %% ../../nbs/15k_onnx.ipynb #ox41
 class Reached(Exception):
@@ -406,6 +433,7 @@ class Gap(nn.Module):
             raise Reached
         return self.box.value if self.last else values[0]
 
+# %% ../../nbs/15k_onnx.ipynb #1709f0ed
 class Hollow(nn.Module):
     "A network without its blocks."
     def __init__(self, net:nn.Module, # a copy, which is changed
@@ -422,6 +450,7 @@ class Hollow(nn.Module):
             tokens = self.box.seen[0]
         self.example = tokens.new_zeros(*tokens.shape[:2], width or tokens.shape[-1]) # of the last block's output
 
+# %% ../../nbs/15k_onnx.ipynb #2d6904b5
 class Before(Hollow):
     "What the first block is called with."
     def forward(self, *inputs):
@@ -443,6 +472,16 @@ class Symbol:
     shape:tuple # None where the batch is
     dtype:torch.dtype
 
+# %% ../../nbs/15k_onnx.ipynb #4a94f9fe
+def as_value(g:Graph, v, dtype) -> str: # name of a value
+    "A number, a tensor or a symbol as a value of this type."
+    if not isinstance(v, Symbol):
+        return g.constant(torch.as_tensor(v, dtype=dtype))
+    if v.dtype == dtype:
+        return v.name
+    return g.add('Cast', v.name, to=g.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(str(dtype).removeprefix('torch.'))))
+
+# %% ../../nbs/15k_onnx.ipynb #8c0d7982
 FLOAT_OPS = {} # operator of torch, e.g. 'aten::add' -> rule(graph, what comes out, *arguments) -> ONNX value
 
 def float_op(*names:str): # of operators of torch, without 'aten::'
@@ -452,44 +491,7 @@ def float_op(*names:str): # of operators of torch, without 'aten::'
         return rule
     return put_in
 
-BATCH = 5 # images of the examples; a first dimension of this size is the batch
-
-def _leaves(v):
-    return [x for u in v for x in _leaves(u)] if isinstance(v, (list, tuple)) else [v]
-
-class FloatWriter(torch.fx.Interpreter):
-    "Runs an exported program: what depends on its inputs becomes nodes of a graph, all else is computed."
-    def __init__(self, program, graph:Graph):
-        super().__init__(program.module(check_guards=False))
-        self.module.graph.eliminate_dead_code()
-        self.target = graph
-
-    def run_node(self, n):
-        self.out = n.meta.get('val') # a tensor without numbers
-        return super().run_node(n)
-
-    def call_function(self, target, args, kwargs):
-        if not any(isinstance(v, Symbol) for v in _leaves([*args, *kwargs.values()])):
-            return super().call_function(target, args, kwargs)
-        schema = getattr(target, '_schema', None)
-        name = str(target) if schema is None else schema.name
-        if name not in FLOAT_OPS:
-            raise ValueError(f'{name}: no ONNX form is known of this operator, which stands before or after the blocks')
-        made, out = FLOAT_OPS[name](self.target, self.out, *args, **kwargs), self.out
-        if torch.is_tensor(out) and (not out.ndim or out.shape[0] != BATCH):
-            raise ValueError(f'{name} gives the shape {tuple(out.shape)}, whose first dimension is not the batch; '
-                             'before and after the blocks it must be')
-        return Symbol(made, (None, *out.shape[1:]), out.dtype) if torch.is_tensor(out) else args[0]
-
 # %% ../../nbs/15k_onnx.ipynb #ox44
-def as_value(g:Graph, v, dtype) -> str: # name of a value
-    "A number, a tensor or a symbol as a value of this type."
-    if not isinstance(v, Symbol):
-        return g.constant(torch.as_tensor(v, dtype=dtype))
-    if v.dtype == dtype:
-        return v.name
-    return g.add('Cast', v.name, to=g.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(str(dtype).removeprefix('torch.'))))
-
 def arithmetic(op): # an operator of ONNX with two inputs -> rule
     def rule(g, out, a, b, alpha=1):
         if alpha != 1:
@@ -505,10 +507,16 @@ for names, op in dict(add='Add', sub='Sub', mul='Mul', div='Div').items():
 for names, op in dict(cos='Cos', sin='Sin', exp='Exp', floor='Floor', neg='Neg', sigmoid='Sigmoid').items():
     float_op(names)(elementwise(op))
 
+# %% ../../nbs/15k_onnx.ipynb #13c30c28
 @float_op('view', 'reshape', 'flatten', 'unsqueeze', 'squeeze', '_unsafe_view')
 def _reshape(g, out, x, *args):
     return g.add('Reshape', x.name, np.array([-1, *out.shape[1:]]))
 
+@float_op('embedding')
+def _embedding(g, out, table, i, *args):
+    return g.add('Gather', as_value(g, table, out.dtype), i.name, axis=0)
+
+# %% ../../nbs/15k_onnx.ipynb #ox45
 @float_op('to', '_to_copy', 'contiguous', 'clone', 'detach', 'alias', 'dropout')
 def _same(g, out, x, *args, **kwargs):
     return as_value(g, x, out.dtype)
@@ -517,7 +525,6 @@ def _same(g, out, x, *args, **kwargs):
 def _nothing(g, out, *args, **kwargs):
     return None
 
-# %% ../../nbs/15k_onnx.ipynb #ox45
 @float_op('eq')
 def _equal(g, out, a, b):
     like = a if isinstance(a, Symbol) else b
@@ -552,10 +559,6 @@ def _slice(g, out, x, axis=0, start=None, end=None, step=1):
 def _cat(g, out, parts, axis=0):
     return g.add('Concat', *(as_value(g, v, out.dtype) for v in parts), axis=axis)
 
-@float_op('embedding')
-def _embedding(g, out, table, i, *args):
-    return g.add('Gather', as_value(g, table, out.dtype), i.name, axis=0)
-
 @float_op('linear')
 def _linear(g, out, x, weight, bias=None):
     return g.float_linear(x.name, weight, bias)
@@ -565,6 +568,58 @@ def _conv2d(g, out, x, weight, bias=None, stride=1, padding=0, dilation=1, group
     stride, padding, dilation = ([*v]*(3 - len(v)) for v in map(_leaves, ([stride], [padding], [dilation])))
     return g.add('Conv', x.name, weight, *([] if bias is None else [bias]), strides=stride, pads=padding*2,
                  dilations=dilation, group=groups)
+
+# %% ../../nbs/15k_onnx.ipynb #b5fc5927
+BATCH = 5 # images of the examples; a first dimension of this size is the batch
+
+def _rule_of(target): # an operator of torch -> its name, its rule
+    schema = getattr(target, '_schema', None)
+    name = str(target) if schema is None else schema.name
+    if name not in FLOAT_OPS:
+        raise ValueError(f'{name}: no ONNX form is known of this operator, which stands before or after the blocks')
+    return name, FLOAT_OPS[name]
+
+def _check_batch(name, out):
+    if torch.is_tensor(out) and (not out.ndim or out.shape[0] != BATCH):
+        raise ValueError(f'{name} gives the shape {tuple(out.shape)}, whose first dimension is not the batch; '
+                         'before and after the blocks it must be')
+
+# %% ../../nbs/15k_onnx.ipynb #02c41f2a
+def _leaves(v):
+    return [x for u in v for x in _leaves(u)] if isinstance(v, (list, tuple)) else [v]
+
+class FloatWriter(torch.fx.Interpreter):
+    "Runs an exported program: what depends on its inputs becomes nodes of a graph, all else is computed."
+    def __init__(self, program, graph:Graph):
+        super().__init__(program.module(check_guards=False))
+        self.module.graph.eliminate_dead_code()
+        self.target = graph
+
+    def run_node(self, n):
+        self.out = n.meta.get('val') # a tensor without numbers
+        return super().run_node(n)
+
+    def call_function(self, target, args, kwargs):
+        if any(isinstance(v, Symbol) for v in _leaves([*args, *kwargs.values()])):
+            return self.written(target, args, kwargs)
+        return super().call_function(target, args, kwargs)
+
+# %% ../../nbs/15k_onnx.ipynb #1cbbbc75
+@patch_to(FloatWriter)
+def written(self, target, args, kwargs): # -> Symbol; what an operator that gives no tensor was called with
+    name, rule = _rule_of(target)
+    made, out = rule(self.target, self.out, *args, **kwargs), self.out
+    _check_batch(name, out)
+    return Symbol(made, (None, *out.shape[1:]), out.dtype) if torch.is_tensor(out) else args[0]
+
+# %% ../../nbs/15k_onnx.ipynb #bbe2f6b0
+class Plain(nn.Module):
+    "A module whose inputs have no names."
+    def __init__(self, module:Callable):
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs): return self.module(*inputs)
 
 # %% ../../nbs/15k_onnx.ipynb #ox46
 def write_floats(g:Graph,
@@ -578,14 +633,6 @@ def write_floats(g:Graph,
     made = FloatWriter(program, g).run(*inputs)
     return [*made] if isinstance(made, (list, tuple)) else [made]
 
-class Plain(nn.Module):
-    "A module whose inputs have no names."
-    def __init__(self, module:Callable):
-        super().__init__()
-        self.module = module
-
-    def forward(self, *inputs): return self.module(*inputs)
-
 # %% ../../nbs/15k_onnx.ipynb #ox51
 class TimeStep(nn.Module):
     "The timestep, from 0 on, of a network's time."
@@ -595,6 +642,7 @@ class TimeStep(nn.Module):
 
     def forward(self, t): return self.anatomy.to_step(t)
 
+# %% ../../nbs/15k_onnx.ipynb #f719e4e1
 def write_time(g:Graph, anatomy:Anatomy, t:Symbol) -> tuple: # names: the group of the first image; (B,) is all well?
     "Find the group of a batch, and the images that do not belong to it."
     [step] = write_floats(g, TimeStep(anatomy), [t], [anatomy.to_time(torch.arange(BATCH)).float()])
@@ -625,6 +673,7 @@ def refused_by_onnx(q:Quantized, name:str, layer:nn.Module, inside:bool): # str 
     if len(inputs) and not inside:
         return 'it stands outside the blocks, where only floats are written'
 
+# %% ../../nbs/15k_onnx.ipynb #484106fb
 def check_exportable(q:Quantized) -> Program:
     "The program of a model. Raises `ValueError`, naming the layer and the reason, for what a graph cannot say."
     if not isinstance(q, Quantized):
@@ -656,6 +705,7 @@ def header_of(q:Quantized) -> dict: # strings by name
                  groups=[groups.starts, groups.train_steps], tqdit=tqdit.__version__)
     return dict(format='tqdit-onnx', version='1', **{k: json.dumps(v, default=float) for k, v in facts.items()})
 
+# %% ../../nbs/15k_onnx.ipynb #bc0baf2b
 class Assembly:
     "All parts of a graph: time, what stands before the blocks, the blocks, and what stands after them."
     @torch.no_grad()
@@ -663,44 +713,55 @@ class Assembly:
         program, given = check_exportable(q), examples_of(q)
         self.q, self.graph = q, Graph(q.clock.groups)
         self.inputs = {n: Symbol(n, (None, *v.shape[1:]), v.dtype) for n, v in given.items()}
-        symbols, examples = [*self.inputs.values()], [*given.values()]
         group, fine = write_time(self.graph, q.anatomy, self.inputs['t'])
         place = len(self.graph.nodes)
-        width = self.output_width(program)
-        before, after = (kind(sharing_copy(q)[0], program, examples, width) for kind in (Before, After))
-        values = write_floats(self.graph, before, symbols, examples)
-        self.values = dict(zip(program.inputs, values))
-        names = {n: v.name for n, v in self.values.items()}
-        self.writer = Writer(self.graph, q.net, program, q.clock, names, values[0].shape[-1])
-        last = Symbol(self.writer.write(), (None, *after.example.shape[1:]), torch.float32)
-        [out] = write_floats(self.graph, after, [last, *symbols], [after.example, *examples])
-        self.out = self.guarded(out, fine)
+        self.out = self.guarded(self.network(program, [*given.values()]), fine)
         self.graph.open_tables(place, group)
 
-    def output_width(self, program): # None where the blocks give tokens back
-        own = program.output == program.inputs[0]
-        return None if own else self.q.net.get_submodule(program.ops[-1].name).out_features
-
-    def guarded(self, out, fine): # NaN where the time is another one
-        fine = self.graph.add('Reshape', fine, np.array([-1, *[1]*(len(out.shape) - 1)]))
-        self.graph.add('Where', fine, out.name, np.float32(np.nan))
-        self.graph.nodes[-1].output[0] = 'out'
-        return replace(out, name='out')
-
     def model(self, watch:bool=False): # give out what every layer makes, too
-        outputs, tokens = [self.out], self.values[self.writer.program.inputs[0]]
-        if watch:
-            wide = {v: (n, w) for n, (v, w) in self.writer.made.items()}
-            outputs += [*self.values.values()]
-            outputs += [Symbol(v, (None, w) if n in self.vectors() else (*tokens.shape[:2], w), torch.float32)
-                        for v, (n, w) in wide.items()]
+        outputs = [self.out, *(self.watched() if watch else ())]
         made = self.graph.model({s.name: (s.dtype, s.shape) for s in self.inputs.values()},
                                 {s.name: (s.dtype, s.shape) for s in outputs})
         self.graph.onnx.helper.set_model_props(made, header_of(self.q))
         return made
 
-    def vectors(self): # names of layers whose outputs are vectors, not tokens
-        return {op.name for op in self.writer.program.ops if op.kind == 'modulation'}
+# %% ../../nbs/15k_onnx.ipynb #b5f15444
+@patch_to(Assembly)
+def network(self, program:Program, examples:list) -> Symbol:
+    "Write the network from its inputs to its output."
+    q, symbols, width = self.q, [*self.inputs.values()], self.output_width(program)
+    before, after = (kind(sharing_copy(q)[0], program, examples, width) for kind in (Before, After))
+    values = write_floats(self.graph, before, symbols, examples)
+    self.values = dict(zip(program.inputs, values))
+    names = {n: v.name for n, v in self.values.items()}
+    self.writer = Writer(self.graph, q.net, program, q.clock, names, values[0].shape[-1])
+    last = Symbol(self.writer.write(), (None, *after.example.shape[1:]), torch.float32)
+    return write_floats(self.graph, after, [last, *symbols], [after.example, *examples])[0]
+
+@patch_to(Assembly)
+def output_width(self, program): # None where the blocks give tokens back
+    own = program.output == program.inputs[0]
+    return None if own else self.q.net.get_submodule(program.ops[-1].name).out_features
+
+# %% ../../nbs/15k_onnx.ipynb #6ac78337
+@patch_to(Assembly)
+def guarded(self, out, fine): # NaN where the time is another one
+    fine = self.graph.add('Reshape', fine, np.array([-1, *[1]*(len(out.shape) - 1)]))
+    self.graph.add('Where', fine, out.name, np.float32(np.nan))
+    self.graph.nodes[-1].output[0] = 'out'
+    return replace(out, name='out')
+
+# %% ../../nbs/15k_onnx.ipynb #c558f60e
+@patch_to(Assembly)
+def watched(self) -> list: # what the blocks are called with, and the outputs of all layers
+    tokens, vectors = self.values[self.writer.program.inputs[0]].shape[:2], self.vectors()
+    wide = {v: (n, w) for n, (v, w) in self.writer.made.items()}
+    return [*self.values.values(), *(Symbol(v, (None, w) if n in vectors else (*tokens, w), torch.float32)
+                                     for v, (n, w) in wide.items())]
+
+@patch_to(Assembly)
+def vectors(self): # names of layers whose outputs are vectors, not tokens
+    return {op.name for op in self.writer.program.ops if op.kind == 'modulation'}
 
 # %% ../../nbs/15k_onnx.ipynb #ox56
 LARGEST = 2**31 - 2**24 # bytes of one file, with room for what is not a constant
@@ -722,6 +783,7 @@ def move_constants(model, path:Path, least:int=1024): # smallest constant that i
             for key, value in where.items():
                 c.external_data.add(key=key, value=str(value))
 
+# %% ../../nbs/15k_onnx.ipynb #f00f1ea3
 def export_onnx(q:Quantized, # on the CPU, whatever method made it
                 path, # the .onnx to write, atomically
                 largest:int=LARGEST # bytes of constants from which on they are in a second file
@@ -735,6 +797,17 @@ def export_onnx(q:Quantized, # on the CPU, whatever method made it
     return path
 
 # %% ../../nbs/15k_onnx.ipynb #ox58
+def _opened(path, threads): # -> session, what the file says of itself
+    try:
+        session = session_of(path, threads)
+    except Exception as e: # whatever the runtime finds
+        raise CheckpointError(f'{path}: ONNX Runtime cannot read it: {str(e).splitlines()[0]}') from None
+    header = session.get_modelmeta().custom_metadata_map
+    if header.get('format') != 'tqdit-onnx':
+        raise CheckpointError(f'{path}: an ONNX graph, but none that tqdit wrote; expected a file of export_onnx')
+    return session, header
+
+# %% ../../nbs/15k_onnx.ipynb #a12f8705
 class OnnxModel:
     "A file of `export_onnx`, computed by ONNX Runtime on the CPU; called as model(x, t, y)."
     def __init__(self, path, # the .onnx
@@ -743,27 +816,20 @@ class OnnxModel:
         if not path.is_file():
             raise FileNotFoundError(f'{path}: no such file; expected an .onnx written by tqdit')
         needed_package('onnxruntime')
-        try:
-            self.session = session_of(path, threads)
-        except Exception as e: # whatever the runtime finds
-            raise CheckpointError(f'{path}: ONNX Runtime cannot read it: {str(e).splitlines()[0]}') from None
-        self.header = self.session.get_modelmeta().custom_metadata_map
-        if self.header.get('format') != 'tqdit-onnx':
-            raise CheckpointError(f'{path}: an ONNX graph, but none that tqdit wrote; expected a file of export_onnx')
+        self.session, self.header = _opened(path, threads)
         said = {k: json.loads(v) for k, v in self.header.items() if k not in ('format', 'version')}
         self.facts = Facts(**{**said['facts'], 'shape': tuple(said['facts']['shape'])})
         self.groups = TimeGroups(*said['groups'])
         self.anatomy = replace(anatomy_named(said['architecture']), facts=attrgetter('facts'))
 
-    def __call__(self, x:Tensor, t:Tensor, y:Tensor) -> Tensor:
-        "One evaluation. Raises `ValueError` for shapes, times and labels that the network does not know."
-        self.check(x, t, y)
-        group = self.groups.group_of(self.anatomy.to_step(t))
-        if not (group != group[:1]).any():
-            return self.run(x, t, y)
-        parts = [(group == g).nonzero()[:, 0] for g in group.unique()]
-        out = torch.cat([self.run(x[i], t[i], y[i]) for i in parts])
-        return out[torch.cat(parts).argsort()]
+# %% ../../nbs/15k_onnx.ipynb #38f0377e
+@patch_to(OnnxModel)
+def run(self, x, t, y): # of one group
+    if not len(x):
+        return x.new_empty(0, *self.session.get_outputs()[0].shape[1:])
+    feed = dict(x=x.float(), t=t.float(), y=y.long())
+    [out] = self.session.run(None, {n: v.detach().cpu().contiguous().numpy() for n, v in feed.items()})
+    return torch.from_numpy(out)
 
 # %% ../../nbs/15k_onnx.ipynb #ox59
 @patch_to(OnnxModel)
@@ -776,14 +842,19 @@ def check(self, x, t, y):
     if len(y) and not 0 <= int(y.min()) <= int(y.max()) <= largest:
         raise ValueError(f'labels must lie in 0..{largest}, got {y.min().item()}..{y.max().item()}')
 
+# %% ../../nbs/15k_onnx.ipynb #85f47d1d
 @patch_to(OnnxModel)
-def run(self, x, t, y): # of one group
-    if not len(x):
-        return x.new_empty(0, *self.session.get_outputs()[0].shape[1:])
-    feed = dict(x=x.float(), t=t.float(), y=y.long())
-    [out] = self.session.run(None, {n: v.detach().cpu().contiguous().numpy() for n, v in feed.items()})
-    return torch.from_numpy(out)
+def __call__(self, x:Tensor, t:Tensor, y:Tensor) -> Tensor:
+    "One evaluation. Raises `ValueError` for shapes, times and labels that the network does not know."
+    self.check(x, t, y)
+    group = self.groups.group_of(self.anatomy.to_step(t))
+    if not (group != group[:1]).any():
+        return self.run(x, t, y)
+    parts = [(group == g).nonzero()[:, 0] for g in group.unique()]
+    out = torch.cat([self.run(x[i], t[i], y[i]) for i in parts])
+    return out[torch.cat(parts).argsort()]
 
+# %% ../../nbs/15k_onnx.ipynb #fe5ce0aa
 def operators_used(path # an .onnx
                   ) -> dict: # name of an operator -> how many
     "The operators that ONNX Runtime runs for a file, after it has changed the graph to its taste."
@@ -803,6 +874,7 @@ def add_export_arguments(p):
                    help='onnx: a graph of integers; torch: the simulation, as torch.export has it')
     p.add_argument('--out', required=True, help='the .onnx or .pt2 to write')
 
+# %% ../../nbs/15k_onnx.ipynb #569b25fe
 def run_export(a) -> int:
     "`tqdit export`: write a quantized model as a file that runs without this package."
     suffix, export, package = FORMS[a.to]

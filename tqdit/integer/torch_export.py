@@ -17,6 +17,7 @@ import torch
 from torch import nn, Tensor
 from ..core import atomic_path, user_path
 from .convert import sharing_copy
+from .engines import patch_to
 from .onnx_export import FORMS, examples_of, header_of
 from ..quant.quantized import Quantized
 from ..quant.time import TimeGroups
@@ -34,23 +35,28 @@ def hushed():
     finally:
         log.disabled = before
 
-# %% ../../nbs/15l_torch_export.ipynb #tx12
+# %% ../../nbs/15l_torch_export.ipynb #4ac3dd2c
 class OpenGroups(TimeGroups):
     "Groups that ask nothing: a time outside gets the first group or the last."
     def group_of(self, t):
         inner = torch.tensor(self.starts[1:], device=t.device, dtype=t.dtype)
         return torch.bucketize(t, inner, right=True)
 
+# %% ../../nbs/15l_torch_export.ipynb #0804540a
+def _owned(v:Tensor) -> Tensor: # itself, or a copy
+    return v if v.untyped_storage().nbytes() == v.nbytes else v.clone()
+
 def hold_whole(net:nn.Module):
     "Give every tensor that is a part of a larger one a storage of its own, as files of torch.export want it."
     for m in net.modules():
         for name, v in m._buffers.items():
-            if v is not None and v.untyped_storage().nbytes() != v.nbytes:
-                m._buffers[name] = v.clone()
+            if v is not None:
+                m._buffers[name] = _owned(v)
         for p in m._parameters.values():
-            if p is not None and p.untyped_storage().nbytes() != p.nbytes:
-                p.data = p.data.clone()
+            if p is not None:
+                p.data = _owned(p.data)
 
+# %% ../../nbs/15l_torch_export.ipynb #9971e962
 class InGraph(nn.Module):
     "A quantized model that finds its groups of time by operators. It shares tensors with the model it is made of."
     def __init__(self, q:Quantized):
@@ -64,20 +70,28 @@ class InGraph(nn.Module):
         if hasattr(self.correction, 'groups'):
             self.correction.groups = self.clock.groups
 
-    def forward(self,
+# %% ../../nbs/15l_torch_export.ipynb #5e3247ac
+@patch_to(InGraph)
+def forward(self,
             x:Tensor, # noisy images, shape (B, C, H, W)
             t:Tensor, # the network's own time, shape (B,)
             y:Tensor # labels, shape (B,)
             ) -> Tensor: # as the network gives it; NaN for images whose time is outside
-        step = self.anatomy.to_step(t)
-        with self.clock.at(step):
-            out = self.net(x, t, y)
-        if self.correction is not None:
-            out = self.correction.correct(out, step, x)
-        inside = (step >= 0) & (step <= self.clock.groups.train_steps)
-        return torch.where(inside.view(-1, *[1]*(out.ndim - 1)), out, torch.nan)
+    step = self.anatomy.to_step(t)
+    with self.clock.at(step):
+        out = self.net(x, t, y)
+    if self.correction is not None:
+        out = self.correction.correct(out, step, x)
+    inside = (step >= 0) & (step <= self.clock.groups.train_steps)
+    return torch.where(inside.view(-1, *[1]*(out.ndim - 1)), out, torch.nan)
 
-# %% ../../nbs/15l_torch_export.ipynb #tx15
+# %% ../../nbs/15l_torch_export.ipynb #2b491207
+def _traced(q:Quantized) -> torch.export.ExportedProgram:
+    examples, batch = examples_of(q), torch.export.Dim('batch')
+    with torch.no_grad(), hushed():
+        return torch.export.export(InGraph(q).eval(), tuple(examples.values()), strict=False,
+                                   dynamic_shapes={n: {0: batch} for n in examples})
+
 def torch_program(q:Quantized # on the CPU, whatever method made it
                  ) -> torch.export.ExportedProgram: # called as program.module()(x, t, y), with t in float32
     "The simulation as a graph of torch's operators. Raises `ValueError` for what a graph cannot say."
@@ -85,16 +99,14 @@ def torch_program(q:Quantized # on the CPU, whatever method made it
         raise ValueError(f'a program is made from a quantized model, found {type(q).__name__}; see tqdit.quantize')
     if {v.device.type for v in q.net.state_dict().values()} != {'cpu'}:
         raise ValueError('the model is not on the CPU; move it there first')
-    examples, batch = examples_of(q), torch.export.Dim('batch')
-    shapes = {n: {0: batch} for n in examples}
     try:
-        with torch.no_grad(), hushed():
-            return torch.export.export(InGraph(q).eval(), tuple(examples.values()), dynamic_shapes=shapes, strict=False)
+        return _traced(q)
     except Exception as e: # whatever torch finds
         why = next((line for line in str(e).splitlines() if line.strip()), '')
         raise ValueError(f'torch.export cannot follow this {q.anatomy.name} quantized by {q.method or "hand"}: '
                          f'{type(e).__name__}: {why}') from e
 
+# %% ../../nbs/15l_torch_export.ipynb #473a20fa
 def export_torch(q:Quantized, # on the CPU, whatever method made it
                  path # the .pt2 to write, atomically
                 ) -> Path:
