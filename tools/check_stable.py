@@ -1,13 +1,16 @@
 """Do the marked cells still print what the book shows? python tools/check_stable.py [NOTEBOOK ...]
 
 A cell whose text is the same on every machine says so by `#| stable` among its first lines. The notebooks that have
-such cells are run, each in an empty folder, and the text of the marked cells is compared with what is stored."""
+such cells are run up to the last of them, each in an empty folder and two at a time, and the text of the marked cells
+is compared with what is stored."""
 import argparse
 import difflib
 import os
 import re
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
@@ -34,12 +37,10 @@ def differences(path, folder) -> tuple: # how many cells are marked, and complai
     nb = nbformat.read(path, as_version=4)
     marked = [i for i, c in enumerate(nb.cells) if is_marked(c)]
     stored = {i: text_of(nb.cells[i]) for i in marked}
-    for cell in nb.cells: # the last one writes modules, and belongs to the project's own folder
-        if 'nbdev_export()' in cell.source:
-            cell.source = ''
     silent = [f'{path.name}: cell {i} is marked and shows no text' for i in marked if not stored[i]]
     if not marked:
         return 0, []
+    nb.cells = nb.cells[:marked[-1] + 1]
     try:
         NotebookClient(nb, timeout=900, kernel_name='python3', resources={'metadata': {'path': folder}}).execute()
     except CellExecutionError as e:
@@ -58,10 +59,11 @@ def main() -> int: # exit status
     p.add_argument('notebooks', nargs='*', type=Path, help='by default all that have marks')
     a = p.parse_args()
     os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
     cells, wrong = 0, []
-    with tempfile.TemporaryDirectory() as folder:
-        for path in a.notebooks or sorted((ROOT/'nbs').glob('*.ipynb')):
-            n, said = differences(path, folder)
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(2) as pool:
+        paths = a.notebooks or sorted((ROOT/'nbs').glob('*.ipynb'))
+        for n, said in pool.map(partial(differences, folder=folder), paths):
             cells, wrong = cells + n, wrong + said
     print(*wrong, f'{cells} marked cells, {len(wrong)} print something else', sep='\n')
     return int(bool(wrong) or not cells)
