@@ -307,8 +307,9 @@ def check_watched(
         ):
     "Raises `ValueError` for a layer whose tables are not there."
     if any(f'{part.name}.{i}/hist' not in S for i in range(len(part.roles))):
-        raise ValueError(f'{part.name} was not watched when the statistics were collected, or has no part in the '
-                         'output; collect with the same policy.layers')
+        raise ValueError(f'{part.name} was not watched when the statistics were collected, or no gradient reaches its '
+                         'input, which does not depend on the image; collect with the same policy.layers, or leave it '
+                         'in floats')
 
 # %% ../../nbs/12c_fit.ipynb #32649ad7
 def fit_layer(
