@@ -31,31 +31,23 @@ from .models.diffusers_layout import AsDiffusers, as_diffusers, diffusers_config
 from .quant.file import VERSION, WEIGHTS, load_quantized, quantized_path, save_quantized
 from .quant.quantized import Quantized, TimedModel
 
-# %% ../nbs/18d_pipeline.ipynb #pl10
+# %% ../nbs/18d_pipeline.ipynb #1e170caa
+def _cast(self, fn): # fn: what would happen to each parameter
+    like = fn(torch.zeros(1, dtype=self.outside, device=self.device))
+    if self.engine and like.device.type != 'cpu':
+        raise ValueError(f'the engine {self.engine} computes on the CPU, not on {like.device}; '
+                         'call compute_with(None) first, which goes back to the simulation')
+    self.outside = like.dtype
+    self.net.to(like.device)
+    return self
+
+# %% ../nbs/18d_pipeline.ipynb #b1746636
 def _revived(state): # for pickle and deepcopy, which would look for the class under the name it bears
     net = object.__new__(QuantizedDiT)
     net.__dict__.update(state)
     return net
 
-class QuantizedDiT(DiTTransformer2DModel):
-    "diffusers' DiT, computed by a quantized network of ours. Made by `tqdit.quantize` and `as_transformer`."
-    def forward(self, hidden_states, timestep=None, class_labels=None, cross_attention_kwargs=None, return_dict=True):
-        "One evaluation: latents (B, C, H, W), timesteps (B,) or one for all, labels (B,)."
-        out, = self.guest(hidden_states, timestep, class_labels, return_dict=False)
-        return Transformer2DModelOutput(sample=out) if return_dict else (out,)
-
-    def compute_with(self,
-                     engine:str='auto' # one of `tqdit.engines()`, 'auto' for the fastest, None for the simulation
-                     ) -> 'QuantizedDiT': # itself
-        "Let an engine compute. Raises `ValueError` for a model without integer form, `EngineError` for the machine."
-        running = self.net if engine is None else to_int8(self.net, engine)
-        object.__setattr__(self, 'guest', as_diffusers(running)) # no module of this one: it is not saved
-        return self
-
-    @property
-    def engine(self): # name of the engine that computes, or None
-        return getattr(getattr(self.guest.net, 'engine', None), 'name', None)
-
+class _Castable(DiTTransformer2DModel): # what PyTorch, pickle and copy ask for
     @property
     def dtype(self):
         return self.outside
@@ -64,14 +56,8 @@ class QuantizedDiT(DiTTransformer2DModel):
     def device(self):
         return device_of(self.net)
 
-    def _apply(self, fn, recurse=True): # behind .to(), .half() and their like
-        like = fn(torch.zeros(1, dtype=self.outside, device=self.device))
-        if self.engine and like.device.type != 'cpu':
-            raise ValueError(f'the engine {self.engine} computes on the CPU, not on {like.device}; '
-                             'call compute_with(None) first, which goes back to the simulation')
-        self.outside = like.dtype
-        self.net.to(like.device)
-        return self
+    def _apply(self, fn, recurse=True):
+        return _cast(self, fn)
 
     def to(self, *args, **kwargs): # diffusers' refuses another dtype
         return nn.Module.to(self, *args, **kwargs)
@@ -85,12 +71,34 @@ class QuantizedDiT(DiTTransformer2DModel):
     def __reduce_ex__(self, protocol):
         return _revived, (self.__dict__,)
 
+# %% ../nbs/18d_pipeline.ipynb #pl10
+class QuantizedDiT(_Castable):
+    "diffusers' DiT, computed by a quantized network of ours. Made by `tqdit.quantize` and `as_transformer`."
+    def forward(self, hidden_states, timestep=None, class_labels=None, cross_attention_kwargs=None, return_dict=True):
+        "One evaluation: latents (B, C, H, W), timesteps (B,) or one for all, labels (B,)."
+        out, = self.guest(hidden_states, timestep, class_labels, return_dict=False)
+        return Transformer2DModelOutput(sample=out) if return_dict else (out,)
+
+    def compute_with(self,
+                     engine:str='auto' # one of `tqdit.engines()`, 'auto' for the fastest, None for the simulation
+                     ) -> 'QuantizedDiT': # itself
+        "Let an engine compute. Raises `ValueError` for a model without integer form, `EngineError` for the machine."
+        running = self.net if engine is None else to_int8(self.net, engine)
+        object.__setattr__(self, 'guest', as_diffusers(running)) # no module of this one
+        return self
+
+    @property
+    def engine(self): # name of the engine that computes, or None
+        return getattr(getattr(self.guest.net, 'engine', None), 'name', None)
+
+# %% ../nbs/18d_pipeline.ipynb #e20a7c27
 QuantizedDiT.__name__, QuantizedDiT.__module__ = DiTTransformer2DModel.__name__, DiTTransformer2DModel.__module__
 
-# %% ../nbs/18d_pipeline.ipynb #pl12
+# %% ../nbs/18d_pipeline.ipynb #193ffae0
 class QuantMethod(str, Enum):
     TQDIT = 'tqdit'
 
+# %% ../nbs/18d_pipeline.ipynb #pl12
 class TQDiTConfig(QuantizationConfigMixin):
     "What `config.json` says of the weights."
     def __init__(self,
@@ -106,20 +114,12 @@ class TQDiTConfig(QuantizationConfigMixin):
     def of(cls, q:Quantized):
         return cls(q.policy.name, q.method, q.clock.groups.G, VERSION)
 
-    def to_diff_dict(self):
-        return self.to_dict()
+    def to_diff_dict(self): return self.to_dict()
 
-    def to_dict(self):
-        return {**self.__dict__, 'quant_method': self.quant_method.value}
+    def to_dict(self): return {**self.__dict__, 'quant_method': self.quant_method.value}
 
-class TQDiTQuantizer(DiffusersQuantizer):
-    "Lets `from_pretrained` of diffusers read weights of ours. Entered into its tables by importing this module."
-    def __init__(self, quantization_config, **kwargs):
-        if not kwargs.get('pre_quantized', True):
-            raise ValueError('weights in full precision cannot be quantized while they are loaded, for that needs a '
-                             "calibration; load them, then tqdit.quantize(pipe, 'W8A8')")
-        super().__init__(quantization_config, **kwargs)
-
+# %% ../nbs/18d_pipeline.ipynb #7250ce41
+class _NothingElse(DiffusersQuantizer): # the moments at which there is nothing to do, and questions of one word
     def validate_environment(self, *args, **kwargs):
         if not is_accelerate_available():
             raise ImportError('from_pretrained of diffusers needs accelerate for quantized weights, which is not '
@@ -132,20 +132,11 @@ class TQDiTQuantizer(DiffusersQuantizer):
     def update_device_map(self, device_map): # a network that is small once: it goes to one device, or stays
         self.place = device_map.get('', 'cpu') if isinstance(device_map, dict) else 'cpu'
 
-    def maybe_update_loaded_keys(self, loaded_keys, checkpoint_files):
-        [self.file] = checkpoint_files
-        return []
-
     def maybe_update_state_dict(self, state_dict):
         return {}
 
     def update_missing_keys(self, model, missing_keys, prefix):
         return []
-
-    def _process_model_before_weight_loading(self, model, **kwargs):
-        q = load_quantized(self.file, self.place)
-        check_same(self.file, dict(model.config), q)
-        become(model, q, self.dtype)
 
     def _process_model_after_weight_loading(self, model, **kwargs):
         return model
@@ -158,6 +149,25 @@ class TQDiTQuantizer(DiffusersQuantizer):
     def is_trainable(self):
         return False
 
+# %% ../nbs/18d_pipeline.ipynb #40c1bcbe
+class TQDiTQuantizer(_NothingElse):
+    "Lets `from_pretrained` of diffusers read weights of ours. Entered into its tables by importing this module."
+    def __init__(self, quantization_config, **kwargs):
+        if not kwargs.get('pre_quantized', True):
+            raise ValueError('weights in full precision cannot be quantized while they are loaded, for that needs a '
+                             "calibration; load them, then tqdit.quantize(pipe, 'W8A8')")
+        super().__init__(quantization_config, **kwargs)
+
+    def maybe_update_loaded_keys(self, loaded_keys, checkpoint_files):
+        [self.file] = checkpoint_files
+        return []
+
+    def _process_model_before_weight_loading(self, model, **kwargs):
+        q = load_quantized(self.file, self.place)
+        check_same(self.file, dict(model.config), q)
+        become(model, q, self.dtype)
+
+# %% ../nbs/18d_pipeline.ipynb #afb77446
 def register_with_diffusers():
     "Enter our quantizer into diffusers' tables."
     auto.AUTO_QUANTIZER_MAPPING['tqdit'] = TQDiTQuantizer
@@ -179,6 +189,7 @@ def become(transformer:DiTTransformer2DModel, # what is to compute as `q`; its o
     transformer.hf_quantizer = TQDiTQuantizer(settings)
     transformer.compute_with(None).eval()
 
+# %% ../nbs/18d_pipeline.ipynb #ab42f7d5
 def as_transformer(q:Quantized, # a DiT
                    dtype:torch.dtype=torch.float32, # of what goes in and comes out
                    config:dict=None # of the class of diffusers; by default made from the network
@@ -192,6 +203,7 @@ def as_transformer(q:Quantized, # a DiT
     become(transformer, q, dtype)
     return transformer
 
+# %% ../nbs/18d_pipeline.ipynb #fea53b20
 def check_same(path, config:dict, q:Quantized): # path is for messages
     "Raises `CheckpointError` where `config.json` and the weights beside it are of two networks."
     own = as_diffusers(q).config
@@ -216,6 +228,7 @@ def _check_scheduler(pipe):
     if betas != (1e-4, .02, 'linear'):
         warnings.warn(f'the scheduler has betas {betas}; calibration walks on (0.0001, 0.02, linear)', stacklevel=4)
 
+# %% ../nbs/18d_pipeline.ipynb #5edc99a0
 def _check_engine(engine, device):
     if engine != 'auto':
         get_engine(engine)
@@ -223,6 +236,14 @@ def _check_engine(engine, device):
         raise ValueError(f'engines compute on the CPU, and this network is on {device}; leave out engine=, '
                          "or move it: pipe.to('cpu')")
 
+def _tell_function(source, net): # warns where the weights mean another function than diffusers computes
+    names = [str(dict(getattr(source, 'config', {})).get('_name_or_path', ''))]
+    cfg, _ = diffusers_config(dict(net.config), names)
+    if cfg.time_shift != 1:
+        warnings.warn("its weights were trained as the official function, which diffusers computes only nearly; "
+                      "what diffusers computes is kept, function='official' changes it", stacklevel=4)
+
+# %% ../nbs/18d_pipeline.ipynb #d1ce7d3b
 def network_in(source, # a `DiTPipeline` or a `DiTTransformer2DModel`
                function:str=None, # 'diffusers' or 'official'; None: what diffusers computes
                engine:str=None # that shall compute later: it is looked for now
@@ -238,14 +259,11 @@ def network_in(source, # a `DiTPipeline` or a `DiTTransformer2DModel`
     if isinstance(net, AsDiffusers):
         return net.net
     if function is None:
-        names = [str(dict(getattr(source, 'config', {})).get('_name_or_path', ''))]
-        cfg, _ = diffusers_config(dict(net.config), names)
-        if cfg.time_shift != 1:
-            warnings.warn("its weights were trained as the official function, which diffusers computes only nearly; "
-                          "what diffusers computes is kept, function='official' changes it", stacklevel=3)
+        _tell_function(source, net)
     return load_dit(source if net is source else net, function=function or 'diffusers', device=net.device,
                     guided=net.config.in_channels)
 
+# %% ../nbs/18d_pipeline.ipynb #18875100
 def exchange(source, # what `network_in` was given
              q:Quantized, # made from it
              engine:str=None): # as for `compute_with`
@@ -267,15 +285,20 @@ def _stale(folder): # weights that an earlier save has left, which diffusers wou
     return [f for f in folder.glob(f'{stem}*') if re.fullmatch(r'(-\d+-of-\d+)?\.safetensors(\.index\.json)?',
                                                                f.name[len(stem):]) and f.name != WEIGHTS]
 
-def _save_pretrained(self, save_directory, is_main_process=True, save_function=None, safe_serialization=True,
-                     variant=None, max_shard_size=None, push_to_hub=False, use_flashpack=False, **kwargs):
-    "Write packed weights and configuration. Raises `ValueError` for forms that packed weights do not have."
+# %% ../nbs/18d_pipeline.ipynb #60614fec
+def _check_forms(safe_serialization, use_flashpack, push_to_hub): # that diffusers' save_pretrained offers
     if not safe_serialization or use_flashpack:
         raise ValueError('packed weights are written as safetensors only; leave out safe_serialization=False '
                          'and use_flashpack')
     if push_to_hub:
         raise ValueError('save the network without push_to_hub; tqdit.push_to_hub(pipe, repo_id) uploads it, with '
                          'a card')
+
+# %% ../nbs/18d_pipeline.ipynb #a04a39b1
+def _save_pretrained(self, save_directory, is_main_process=True, save_function=None, safe_serialization=True,
+                     variant=None, max_shard_size=None, push_to_hub=False, use_flashpack=False, **kwargs):
+    "Write packed weights and configuration. Raises `ValueError` for forms that packed weights do not have."
+    _check_forms(safe_serialization, use_flashpack, push_to_hub)
     folder = user_path(save_directory)
     if not is_main_process:
         return
@@ -297,6 +320,16 @@ def _transformer_in(file, dtype, device): # the packed weights of a folder -> ne
     check_same(file, config, q)
     return as_transformer(q, dtype, config)
 
+def _packed_in(source, folder): # path of the packed weights
+    file = quantized_path(folder)
+    if file != user_path(folder):
+        return file
+    if not Path(file).exists():
+        raise FileNotFoundError(f'{source}: no such folder')
+    raise ValueError(f'{source}: expected a folder of diffusers with weights that tqdit has quantized, found '
+                     'another; DiTPipeline.from_pretrained loads full precision, tqdit.load single files')
+
+# %% ../nbs/18d_pipeline.ipynb #05963d51
 def from_pretrained(source, # a folder that `save_pretrained` wrote, or a name on the Hub, owner/name
                     engine:str=None, # let an engine compute: a name, or 'auto' for the fastest
                     dtype:torch.dtype=None, # of what goes in and comes out, and of the decoder; float32
@@ -306,12 +339,7 @@ def from_pretrained(source, # a folder that `save_pretrained` wrote, or a name o
     "Load what was quantized in place. Raises `FileNotFoundError`, `CheckpointError`, `EngineError`, `ValueError`."
     dtype = more.pop('torch_dtype', dtype) or torch.float32 # its older name
     folder = fetched(source)
-    file = quantized_path(folder)
-    if file == user_path(folder):
-        if not Path(file).exists():
-            raise FileNotFoundError(f'{source}: no such folder')
-        raise ValueError(f'{source}: expected a folder of diffusers with weights that tqdit has quantized, found '
-                         'another; DiTPipeline.from_pretrained loads full precision, tqdit.load single files')
+    file = _packed_in(source, folder)
     net = _transformer_in(file, dtype, device).compute_with(engine)
     if (file.parent/'..'/'model_index.json').is_file() and file.parent != Path(folder):
         whole = source if Path(folder) != user_path(source) else folder # the rest comes from the Hub as well

@@ -30,35 +30,40 @@ class Adapter(NamedTuple):
         "c B A."
         return self.factor*(self.B.double() @ self.A.double())
 
+# %% ../../nbs/02c_lora.ipynb #0553c117
 CONFIG, WEIGHTS_PEFT = 'adapter_config.json', 'adapter_model.safetensors' # PEFT's names
 WEIGHTS_DIFFUSERS = 'pytorch_lora_weights.safetensors'
 
-_OTHER = ('use_dora', 'fan_in_fan_out', 'lora_bias', 'modules_to_save', 'layer_replication', 'target_parameters',
-          'trainable_token_indices', 'use_qalora', 'use_bdlora', 'alora_invocation_tokens', 'arrow_config',
-          'kasa_config', 'monteclora_config', 'velora_config') # options that compute something else
-_REBASED = ('pissa', 'olora', 'corda', 'loftq', 'lora_ga') # these begin by changing the network's own weights
-
-def _check_config(path, config):
-    if config.get('peft_type', 'LORA') != 'LORA':
-        raise CheckpointError(f'{path}: expected a LoRA adapter, found {config["peft_type"]!r}')
-    if wrong := [n for n in _OTHER if config.get(n)]:
-        raise CheckpointError(f'{path}: {wrong[0]}={config[wrong[0]]!r} is not supported; expected a plain LoRA of '
-                              'linear layers; merge the adapter with PEFT')
-    if config.get('bias', 'none') != 'none':
-        raise CheckpointError(f'{path}: bias={config["bias"]!r} is not supported; expected adapters without biases; '
-                              'merge the adapter with PEFT')
-    start = config.get('init_lora_weights', True)
-    if isinstance(start, str) and start.startswith(_REBASED):
-        raise CheckpointError(f'{path}: init_lora_weights={start!r} changed the network itself before training; '
-                              'convert the adapter to a plain LoRA with PEFT')
-
 # %% ../../nbs/02c_lora.ipynb #lr14
+_KEY = re.compile(r'(?:base_model\.model\.)?(.+)\.(?:lora_([AB])(?:\.default)?\.weight|(alpha))')
+
+# %% ../../nbs/02c_lora.ipynb #lr17
+def _parsed(path, key): # -> name of the layer; A, B or alpha
+    m = _KEY.fullmatch(key)
+    if m:
+        return m[1], m[2] or m[3]
+    kinds = ('magnitude', 'DoRA'), ('embedding', 'an embedding'), ('.bias', 'a bias')
+    kind = next((k for part, k in kinds if part in key), 'no LoRA of a linear layer')
+    raise CheckpointError(f'{path}: {key} is {kind}, which is not supported; expected names that end in '
+                          'lora_A.weight and lora_B.weight')
+
+def _pairs(path, tensors): # name -> dict of A, B, alpha
+    pairs = {}
+    for key, v in tensors.items():
+        name, which = _parsed(path, key)
+        pairs.setdefault(name, {})[which] = v
+    if not pairs:
+        raise CheckpointError(f'{path}: no tensors in it; expected names that end in lora_A.weight and lora_B.weight')
+    return pairs
+
+# %% ../../nbs/02c_lora.ipynb #f337f543
 def _exception(patterns, name, default): # as PEFT looks it up
     for pattern, value in (patterns or {}).items():
         if re.match(rf'(.*\.)?({pattern})$', name):
             return value
     return default
 
+# %% ../../nbs/02c_lora.ipynb #ca4daca8
 def _factor(path, config, name, r):
     "alpha/r, or alpha/√r; raises `CheckpointError` where the configuration has another rank than the file."
     try:
@@ -71,6 +76,28 @@ def _factor(path, config, name, r):
     if not math.isfinite(alpha):
         raise CheckpointError(f'{path}: expected a number for lora_alpha, found {alpha}')
     return alpha/math.sqrt(r) if config.get('use_rslora') else alpha/r
+
+# %% ../../nbs/02c_lora.ipynb #76ef356d
+_OTHER = ('use_dora', 'fan_in_fan_out', 'lora_bias', 'modules_to_save', 'layer_replication', 'target_parameters',
+          'trainable_token_indices', 'use_qalora', 'use_bdlora', 'alora_invocation_tokens', 'arrow_config',
+          'kasa_config', 'monteclora_config', 'velora_config') # options that compute something else
+_REBASED = ('pissa', 'olora', 'corda', 'loftq', 'lora_ga') # these begin by changing the network's own weights
+
+# %% ../../nbs/02c_lora.ipynb #399f8816
+def _check_config(path, config):
+    "Is it a plain LoRA of linear layers? Raises `CheckpointError`."
+    if config.get('peft_type', 'LORA') != 'LORA':
+        raise CheckpointError(f'{path}: expected a LoRA adapter, found {config["peft_type"]!r}')
+    if wrong := [n for n in _OTHER if config.get(n)]:
+        raise CheckpointError(f'{path}: {wrong[0]}={config[wrong[0]]!r} is not supported; expected a plain LoRA of '
+                              'linear layers; merge the adapter with PEFT')
+    if config.get('bias', 'none') != 'none':
+        raise CheckpointError(f'{path}: bias={config["bias"]!r} is not supported; expected adapters without biases; '
+                              'merge the adapter with PEFT')
+    start = config.get('init_lora_weights', True)
+    if isinstance(start, str) and start.startswith(_REBASED):
+        raise CheckpointError(f'{path}: init_lora_weights={start!r} changed the network itself before training; '
+                              'convert the adapter to a plain LoRA with PEFT')
 
 # %% ../../nbs/02c_lora.ipynb #lr16
 def _object(path, text): # -> dict
@@ -114,23 +141,6 @@ def _config_of(weights, config, meta): # -> dict
     _check_config(config or weights, found)
     return found
 
-# %% ../../nbs/02c_lora.ipynb #lr17
-_KEY = re.compile(r'(?:base_model\.model\.)?(.+)\.(?:lora_([AB])(?:\.default)?\.weight|(alpha))')
-
-def _pairs(path, tensors): # name -> dict of A, B, alpha
-    pairs = {}
-    for key, v in tensors.items():
-        m = _KEY.fullmatch(key)
-        if not m:
-            kind = next((k for part, k in (('magnitude', 'DoRA'), ('embedding', 'an embedding'), ('.bias', 'a bias'))
-                         if part in key), 'no LoRA of a linear layer')
-            raise CheckpointError(f'{path}: {key} is {kind}, which is not supported; expected names that end in '
-                                  'lora_A.weight and lora_B.weight')
-        pairs.setdefault(m[1], {})[m[2] or m[3]] = v
-    if not pairs:
-        raise CheckpointError(f'{path}: no tensors in it; expected names that end in lora_A.weight and lora_B.weight')
-    return pairs
-
 def _checked(path, name, pair): # -> A, B, float32
     missing = [k for k in 'AB' if k not in pair]
     if missing:
@@ -146,6 +156,7 @@ def _checked(path, name, pair): # -> A, B, float32
         raise CheckpointError(f'{path}: {name} has NaN, infinity or whole numbers in it')
     return A.float(), B.float()
 
+# %% ../../nbs/02c_lora.ipynb #a6ce8e4f
 def read_lora(source # folder of an adapter, or its .safetensors file
              ) -> dict: # name, as the file has it without `base_model.model.` -> `Adapter`
     "Read an adapter of PEFT or diffusers. Raises `FileNotFoundError`, or `CheckpointError` for what is no plain LoRA."
@@ -156,18 +167,16 @@ def read_lora(source # folder of an adapter, or its .safetensors file
         A, B = _checked(weights, name, pair)
         mine = told
         if 'alpha' in pair:
-            mine = {'lora_alpha': pair['alpha'].item()} if pair['alpha'].numel() == 1 else {'lora_alpha': None}
+            mine = {'lora_alpha': pair['alpha'].item() if pair['alpha'].numel() == 1 else None}
         out[name] = Adapter(A, B, _factor(config or weights, mine, name, len(A)))
     return out
 
 # %% ../../nbs/02c_lora.ipynb #lr22
-class Spot(NamedTuple):
-    "Where a change belongs."
-    layer:str # full name of a linear layer
-    first:int # the row in which it begins
-    adapter:Adapter
+def _parts_of(model): # of a DiT: diffusers' name -> list of (our layer, which of its parts, of how many)
+    names = diffusers_names(model.cfg.depth) if isinstance(model, DiT) else {}
+    return {n: [(ours, k, len(several))] for ours, several in names.items() for k, n in enumerate(several)}
 
-def _find(model, modules, theirs, name): # -> layer, which of its parts, of how many; or None
+def _find(modules, theirs, name): # -> layer, which of its parts, of how many; or None
     for n in (name, name.removeprefix('transformer.'), f'transformer.{name}'):
         parent, _, leaf = n.rpartition('.')
         joined = [(f'{parent}.{j}', three.index(leaf), 3) for j, three in JOINED.items() if leaf in three]
@@ -175,28 +184,36 @@ def _find(model, modules, theirs, name): # -> layer, which of its parts, of how 
             if spot[0] in modules:
                 return spot
 
+# %% ../../nbs/02c_lora.ipynb #5de6cb36
+class Spot(NamedTuple):
+    "Where a change belongs."
+    layer:str # full name of a linear layer
+    first:int # the row in which it begins
+    adapter:Adapter
+
+def _spot(modules, found, name, a, source): # -> Spot
+    layer, k, parts = found
+    if not hasattr(modules[layer], 'in_features'):
+        raise CheckpointError(f'{source}: {name} is a {type(modules[layer]).__name__}, expected a linear layer')
+    want, have = (modules[layer].out_features//parts, modules[layer].in_features), (len(a.B), a.A.shape[1])
+    if want != have:
+        raise CheckpointError(f'{source}: {name} changes a weight of shape {have}, the network has {want}')
+    return Spot(layer, k*len(a.B), a)
+
+# %% ../../nbs/02c_lora.ipynb #19f6333b
 def matched(model:nn.Module, # a network, quantized or not
             adapters:dict, # from `read_lora`
             source='the adapter' # named where something is wrong
             ) -> list: # of `Spot`
     "Find the layers of an adapter. Raises `CheckpointError` for names and shapes that the network does not have."
-    modules, theirs, out = dict(model.named_modules()), {}, []
-    if isinstance(model, DiT):
-        for ours, several in diffusers_names(model.cfg.depth).items():
-            theirs |= {n: [(ours, k, len(several))] for k, n in enumerate(several)}
+    modules, theirs, out = dict(model.named_modules()), _parts_of(model), []
     for name, a in adapters.items():
-        spot = _find(model, modules, theirs, name)
-        if spot is None:
+        found = _find(modules, theirs, name)
+        if found is None:
             known = [n for n, m in modules.items() if hasattr(m, 'in_features')]
             raise CheckpointError(f'{source}: {type(model).__name__} has no module {name!r}; its linear layers are '
                                   f'{", ".join(known[:4])}, …')
-        layer, k, parts = spot
-        if not hasattr(modules[layer], 'in_features'):
-            raise CheckpointError(f'{source}: {name} is a {type(modules[layer]).__name__}, expected a linear layer')
-        want, found = (modules[layer].out_features//parts, modules[layer].in_features), (len(a.B), a.A.shape[1])
-        if want != found:
-            raise CheckpointError(f'{source}: {name} changes a weight of shape {found}, the network has {want}')
-        out.append(Spot(layer, k*len(a.B), a))
+        out.append(_spot(modules, found, name, a, source))
     return out
 
 # %% ../../nbs/02c_lora.ipynb #lr24
@@ -207,9 +224,11 @@ def changed(weight:Tensor, spot:Spot, scale:float=1. # of the change
     new[rows] += scale*spot.adapter.change().to(weight.device)
     return new.to(weight.dtype)
 
+# %% ../../nbs/02c_lora.ipynb #8dd7a879
 _WANTED = ('merge_lora takes a network in full precision, attach_lora of tqdit.quant.lora one that is quantized; '
            'expected linear layers')
 
+# %% ../../nbs/02c_lora.ipynb #025ad29b
 def merge_lora(model:nn.Module, # in full precision; it stays as it is
                source, # folder of an adapter, or its .safetensors file
                scale:float=1. # how strongly the adapter counts
