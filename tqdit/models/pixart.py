@@ -26,6 +26,7 @@ def attend(products, # has the modules `qk` and `av`
         A = A.masked_fill(~attn_mask, -torch.inf) if attn_mask.dtype == torch.bool else A + attn_mask
     return products.av(A.softmax(-1), v)
 
+# %% ../../nbs/01e_pixart.ipynb #2f013001
 class Answering(TorchFunctionMode):
     "While it is active, attention is computed by `attend`."
     def __init__(self, products):
@@ -49,6 +50,31 @@ class ThroughModules:
         with Answering(attention):
             return self.processor(attention, *args, **kwargs)
 
+# %% ../../nbs/01e_pixart.ipynb #px18
+def _check_transformer(t):
+    if type(t).__name__ != 'PixArtTransformer2DModel':
+        raise ValueError(f"expected diffusers' PixArtTransformer2DModel, found a {type(t).__name__}; "
+                         'of a pipeline, pass pipe.transformer')
+    wrong = [n for n, v in (('attention_type', 'default'), ('activation_fn', 'gelu-approximate'),
+                            ('cross_attention_dim', t.inner_dim)) if t.config[n] != v]
+    if wrong:
+        raise ValueError(f'this anatomy knows no PixArt with {wrong[0]}={t.config[wrong[0]]!r}')
+
+# %% ../../nbs/01e_pixart.ipynb #d1b8f1a8
+def _check_prompts(config, text, mask, null): # config: diffusers'
+    E = config.caption_channels or config.cross_attention_dim
+    if text.ndim != 3 or text.shape[2] != E or mask.shape != text.shape[:2] or len(text) <= null:
+        raise ValueError(f'expected embeddings (P, L, {E}) and a mask (P, L) of {null + 1} or more '
+                         f'prompts, found {tuple(text.shape)} and {tuple(mask.shape)}')
+    if not (text.is_meta or mask.any(1).all()):
+        raise ValueError('each prompt needs a place that counts; the mask of one is 0 everywhere')
+
+# %% ../../nbs/01e_pixart.ipynb #5ca5ad39
+def _give_products(attention): # unless it has them from an earlier wrapper
+    if not hasattr(attention, 'qk'):
+        attention.qk, attention.av = MatMul(), MatMul()
+        attention.set_processor(ThroughModules(attention.processor))
+
 # %% ../../nbs/01e_pixart.ipynb #px17
 class PixArt(nn.Module):
     "diffusers' PixArtTransformer2DModel and a list of prompts, called as model(x, t, y)."
@@ -64,55 +90,49 @@ class PixArt(nn.Module):
         self.register_buffer('mask', None)
         self.set_prompts(text, mask)
         for attention in self.attentions():
-            if not hasattr(attention, 'qk'):
-                attention.qk, attention.av = MatMul(), MatMul()
-                attention.set_processor(ThroughModules(attention.processor))
+            _give_products(attention)
 
     def attentions(self): # all modules that attend
         return [a for block in self.transformer.transformer_blocks for a in (block.attn1, block.attn2)]
 
-    def set_prompts(self, text:Tensor, mask:Tensor): # (P, L, E), (P, L)
-        "Take other prompts. Raises `ValueError` for other shapes, and for a prompt of which nothing counts."
-        config = self.transformer.config
-        E = config.caption_channels or config.cross_attention_dim
-        if text.ndim != 3 or text.shape[2] != E or mask.shape != text.shape[:2] or len(text) <= self.null:
-            raise ValueError(f'expected embeddings (P, L, {E}) and a mask (P, L) of {self.null + 1} or more '
-                             f'prompts, found {tuple(text.shape)} and {tuple(mask.shape)}')
-        if not (text.is_meta or mask.any(1).all()):
-            raise ValueError('each prompt needs a place that counts; the mask of one is 0 everywhere')
-        self.text, self.mask = text.detach().float(), mask.detach().float()
+# %% ../../nbs/01e_pixart.ipynb #0824f5d9
+def _set_prompts(self, text:Tensor, mask:Tensor): # (P, L, E), (P, L)
+    "Take other prompts. Raises `ValueError` for other shapes, and for a prompt of which nothing counts."
+    _check_prompts(self.transformer.config, text, mask, self.null)
+    self.text, self.mask = text.detach().float(), mask.detach().float()
 
-    def forward(self,
-            x:Tensor, # noisy latents, shape (B, C, H, W)
-            t:Tensor, # timesteps 0 .. 999, shape (B,)
-            y:Tensor # which prompt, shape (B,)
-            ) -> Tensor: # predicted noise and, after it along the channels, the raw variance; (B, 2C, H, W)
-        "One evaluation of the network."
-        text = self.text[y] # (B, L, E)
-        if torch.is_grad_enabled():
-            text.requires_grad_() # a calibration asks how much each place matters, those that read the text as well
-        return self.transformer(x, encoder_hidden_states=text, timestep=t,
-                                added_cond_kwargs=_sizes(self.transformer, x),
-                                encoder_attention_mask=self.mask[y], return_dict=False)[0]
+PixArt.set_prompts = _set_prompts
 
-# %% ../../nbs/01e_pixart.ipynb #px18
-def _check_transformer(t):
-    if type(t).__name__ != 'PixArtTransformer2DModel':
-        raise ValueError(f"expected diffusers' PixArtTransformer2DModel, found a {type(t).__name__}; "
-                         'of a pipeline, pass pipe.transformer')
-    wrong = [n for n, v in (('attention_type', 'default'), ('activation_fn', 'gelu-approximate'),
-                            ('cross_attention_dim', t.inner_dim)) if t.config[n] != v]
-    if wrong:
-        raise ValueError(f'this anatomy knows no PixArt with {wrong[0]}={t.config[wrong[0]]!r}')
-
-def _sizes(transformer, x): # the picture's side in pixels, eight for each latent, and its aspect
+# %% ../../nbs/01e_pixart.ipynb #afc8a88c
+def _sizes(transformer, x): # as diffusers wants them
     if not transformer.use_additional_conditions:
         return None
     height, width = 8*x.shape[-2], 8*x.shape[-1]
     return dict(resolution=x.new_tensor([height, width]).repeat(len(x), 1),
                 aspect_ratio=x.new_tensor([height/width]).repeat(len(x), 1))
 
+# %% ../../nbs/01e_pixart.ipynb #50d3e55b
+def _forward(self,
+        x:Tensor, # noisy latents, shape (B, C, H, W)
+        t:Tensor, # timesteps 0 .. 999, shape (B,)
+        y:Tensor # which prompt, shape (B,)
+        ) -> Tensor: # predicted noise and, after it along the channels, the raw variance; (B, 2C, H, W)
+    "One evaluation of the network."
+    text = self.text[y] # (B, L, E)
+    if torch.is_grad_enabled():
+        text.requires_grad_() # a calibration asks how much each place matters, those that read the text as well
+    return self.transformer(x, encoder_hidden_states=text, timestep=t, encoder_attention_mask=self.mask[y],
+                            added_cond_kwargs=_sizes(self.transformer, x), return_dict=False)[0]
+
+PixArt.forward = _forward
+
 # %% ../../nbs/01e_pixart.ipynb #px25
+def _attention_templates(a, D): # a: name of an attention
+    products = [Part(f'{a}.qk', 'product', ('plain', 'plain')), Part(f'{a}.av', 'product', ('softmax', 'plain'))]
+    return [*(Part(f'{a}.{n}', 'linear') for n in ('to_q', 'to_k', 'to_v')),
+            Part(f'{a}.to_out.0', 'linear', maker=(f'{a}.to_v', 0, D)), *products]
+
+# %% ../../nbs/01e_pixart.ipynb #01234107
 def _pixart_parts(model): # -> list of parts, in the order of named_modules
     D, block = model.transformer.inner_dim, 'transformer.transformer_blocks.*'
     templates = [Part('transformer.pos_embed.proj', 'weight', ()),
@@ -120,19 +140,17 @@ def _pixart_parts(model): # -> list of parts, in the order of named_modules
                  Part(f'{block}.ff.net.2', 'linear', ('gelu',)),
                  Part('transformer.proj_out', 'linear'),
                  Part('transformer.adaln_single.linear', 'modulation', ())]
-    for a in (f'{block}.attn1', f'{block}.attn2'):
-        templates += [Part(f'{a}.{n}', 'linear') for n in ('to_q', 'to_k', 'to_v')]
-        templates += [Part(f'{a}.to_out.0', 'linear', maker=(f'{a}.to_v', 0, D)),
-                      Part(f'{a}.qk', 'product', ('plain', 'plain')),
-                      Part(f'{a}.av', 'product', ('softmax', 'plain'))]
+    for name in ('attn1', 'attn2'):
+        templates += _attention_templates(f'{block}.{name}', D)
     return expand(model, templates)
 
+# %% ../../nbs/01e_pixart.ipynb #22e41437
 def _pixart_facts(model):
     config, rows = model.transformer.config, len(model.text)
     C, side = config.in_channels, config.sample_size
     return Facts((C, side, side), rows - model.null, null=rows - 1 if model.null else None, guided=C)
 
-# %% ../../nbs/01e_pixart.ipynb #px27
+# %% ../../nbs/01e_pixart.ipynb #ef548f24
 def _diffusers():
     try:
         import diffusers
@@ -140,6 +158,7 @@ def _diffusers():
         raise ImportError('a PixArt needs diffusers, which is not installed; run pip install diffusers') from None
     return diffusers
 
+# %% ../../nbs/01e_pixart.ipynb #px27
 def _pixart_config(model):
     own = {k: v for k, v in model.transformer.config.items() if not k.startswith('_')}
     return dict(transformer=own, text=list(model.text.shape), null=model.null)
@@ -149,6 +168,7 @@ def _pixart_build(config):
     text = torch.zeros(config['text'])
     return PixArt(transformer, text, torch.ones(text.shape[:2]), config['null'])
 
+# %% ../../nbs/01e_pixart.ipynb #5d6067fb
 def _pixart_computed(model): # the position code, a buffer that diffusers does not store
     embed = model.transformer.pos_embed
     _diffusers()
@@ -173,6 +193,7 @@ def _pixart_modulation_range(model):
     e = net.adaln_single.emb(t, batch_size=1000, hidden_dtype=torch.float32, **sizes) # (1000, D)
     return F.silu(e.amax()).clamp(min=.3) # SiLU's lowest value is -0.28
 
+# %% ../../nbs/01e_pixart.ipynb #c4d24a3a
 PIXART = register(Anatomy('PixArt', PixArt,
     parts=_pixart_parts,
     facts=_pixart_facts,

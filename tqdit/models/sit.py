@@ -33,6 +33,7 @@ class SiTConfig(DiTConfig):
             raise ValueError("expected a SiT with path_type 'Linear' and prediction 'velocity', found "
                              f'{self.path_type!r} and {self.prediction!r}; other flows are not supported')
 
+# %% ../../nbs/01d_sit.ipynb #a619e64b
 class SiT(DiT):
     "Scalable Interpolant Transformer (Ma et al., arXiv 2401.08740) with the official parameter names."
     def __init__(self, cfg:SiTConfig=SiTConfig()):
@@ -52,6 +53,7 @@ def sit_time(step:Tensor # timesteps 0 .. 999, the library's; 999 is noise
     "When a SiT is asked about a timestep."
     return (999 - step)/1000
 
+# %% ../../nbs/01d_sit.ipynb #19289137
 def sit_step(t:Tensor # SiT's time, from 0 to 1
             ) -> Tensor: # timesteps, LongTensor
     "The timestep nearest to a SiT's time; t = 1 counts as timestep 0."
@@ -62,6 +64,7 @@ def sit_step(t:Tensor # SiT's time, from 0 to 1
 def _sit_facts(model):
     return replace(DIT.facts(model), prediction='flow', reverse=True, first=1)
 
+# %% ../../nbs/01d_sit.ipynb #d6618171
 @torch.no_grad()
 def _sit_modulation_range(model):
     "The largest value of SiLU(t + y) there can be, over all timesteps and classes."
@@ -70,6 +73,7 @@ def _sit_modulation_range(model):
     y = model.y_embedder.embedding_table.weight.amax(0) # (D,)
     return F.silu((t + y).amax()).clamp(min=.3) # SiLU's lowest value is -0.28
 
+# %% ../../nbs/01d_sit.ipynb #942627f0
 SIT = register(replace(DIT, name='SiT', network=SiT,
     facts=_sit_facts,
     build=lambda config: SiT(SiTConfig(**config)),
@@ -78,15 +82,20 @@ SIT = register(replace(DIT, name='SiT', network=SiT,
     modulation_range=_sit_modulation_range))
 
 # %% ../../nbs/01d_sit.ipynb #si31
+def _arguments(held, meta): # as a dictionary; None for bare tensors
+    if 'config' in meta:
+        return json.loads(meta['config'])
+    if isinstance(held, dict) and 'args' in held:
+        return vars(held['args']) if hasattr(held['args'], '__dict__') else {}
+
+# %% ../../nbs/01d_sit.ipynb #5e8316b2
 _MEANING = 'path_type', 'prediction' # of the output
 
 def _meaning(path, held, meta):
     "What file and run say about the meaning of the output; raises `CheckpointError` where they are not a SiT's."
     if 'format' in meta and 'policy' in meta:
         raise CheckpointError(f'{path}: expected a SiT in floats, found a quantized one; tqdit.load reads it')
-    told = json.loads(meta['config']) if 'config' in meta else None
-    if told is None and isinstance(held, dict) and 'args' in held:
-        told = vars(held['args']) if hasattr(held['args'], '__dict__') else {}
+    told = _arguments(held, meta)
     if told is None:
         return {} # bare tensors say nothing
     if missing := [n for n in _MEANING if n not in told]:
@@ -94,6 +103,7 @@ def _meaning(path, held, meta):
                               'like those of a DiT; load_dit reads a DiT')
     return {n: told[n] for n in _MEANING}
 
+# %% ../../nbs/01d_sit.ipynb #2f07b129
 def _without_meaning(meta): # the configuration as that of a DiT
     if 'config' not in meta:
         return meta
@@ -115,14 +125,20 @@ def build_sit(path, # for messages
     except ValueError as e:
         raise CheckpointError(f'{path}: {e}') from e
 
-def load_sit(
-        source, # path of a checkpoint
-        num_classes:int=None, # refuse another number of classes; tells a table of labels without a null class
-        heads:int=None, # number of attention heads, for sizes that are not official
-        ema:bool=True, # of a training dictionary, the averaged weights rather than the raw ones
-        guided:int=None, # how many channels guidance changes; by default three of four, as the official code
-        device='cpu' # where the model shall be
-        ) -> SiT: # in float32 and eval mode
+# %% ../../nbs/01d_sit.ipynb #eec75324
+def _filled(path, model, sd): # the model with these weights
+    check_parameters(path, model, sd)
+    model.load_state_dict(as_floats(path, {k: sd[k] for k in model.state_dict()}), assign=True)
+    return model.requires_grad_(False).eval()
+
+# %% ../../nbs/01d_sit.ipynb #0156350c
+def load_sit(source, # path of a checkpoint
+             num_classes:int=None, # refuse another number of classes; tells a table of labels without a null class
+             heads:int=None, # number of attention heads, for sizes that are not official
+             ema:bool=True, # of a training dictionary, the averaged weights rather than the raw ones
+             guided:int=None, # how many channels guidance changes; by default three of four, as the official code
+             device='cpu' # where the model shall be
+            ) -> SiT: # in float32 and eval mode
     "Load a SiT: official `.pt`, training dictionary or safetensors. Raises `FileNotFoundError` or `CheckpointError`."
     path = shipped(f'{source}.safetensors') if source == 'tqdit-cifar10' else user_path(source)
     held, meta = read_tensors(path)
@@ -133,9 +149,7 @@ def load_sit(
         facts_of(model) # refuses a number that the network does not have
     for doubt in [] if 'config' in meta else doubts(model.cfg, heads, num_classes):
         warnings.warn(f'{path}: {doubt}', stacklevel=2)
-    check_parameters(path, model, sd)
-    model.load_state_dict(as_floats(path, {k: sd[k] for k in model.state_dict()}), assign=True)
-    return model.requires_grad_(False).eval().to(device)
+    return _filled(path, model, sd).to(device)
 
 # %% ../../nbs/01d_sit.ipynb #si48
 def told_kind(source # as `load_dit` and `load_sit` take it
@@ -152,6 +166,7 @@ def told_kind(source # as `load_dit` and `load_sit` take it
         return None # bare tensors; or nothing that can be read, of which the reader will complain
     return 'sit' if all(n in told for n in _MEANING) else 'dit'
 
+# %% ../../nbs/01d_sit.ipynb #1887b745
 def load_floats(source, # as `load_dit` and `load_sit` take it
                 kind:str=None, # 'dit' or 'sit'; by default what the source says, else 'dit'
                 function:str=None, # of a DiT of diffusers, as `load_dit` takes it
@@ -166,6 +181,7 @@ def load_floats(source, # as `load_dit` and `load_sit` take it
         raise ValueError(f'{source}: function= is for the layout of diffusers, and this is read as a SiT')
     return load_sit(source, **how)
 
+# %% ../../nbs/01d_sit.ipynb #61881873
 def doubt_of_kind(path, # of a checkpoint
                   kind:str=None # what the caller said
                  ) -> list: # of one sentence, or none
