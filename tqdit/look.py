@@ -374,7 +374,7 @@ def _sentence(facts): # what sampling must know
     shape = ' × '.join(map(str, facts['shape']))
     null = ' and a null class' if facts['null'] is not None else ', no null class (no guidance)'
     return (f'makes samples of {shape}; {facts["classes"]} classes{null}; predicts {facts["prediction"]} over '
-            f'{facts["train_steps"]} timesteps; guidance changes {facts["guided"]} channels')
+            f'{facts["train_steps"]} timesteps; guidance changes {facts["guided"]} channel{"s"*(facts["guided"] != 1)}')
 
 def _part_lines(found):
     head = f'at {found["files"][0]["bits"]}'
@@ -394,7 +394,8 @@ def _checkpoint_text(found):
     yield (f"{found['file']}: {found['architecture']} in full precision, {found['depth']} blocks, "
            f"{found['numbers']:,} numbers in {', '.join(found['types'])}, {_mb(found['bytes'])} MB; {found['layout']}")
     yield f"configuration: {_settings(found['config'])}\n{_sentence(found['facts'])}"
-    yield 'Unknown:\n' + '\n'.join(f'- {text}' for text in found['unknown'] or ['nothing'])
+    unknown = ''.join(f'\n- {text}' for text in found['unknown'])
+    yield 'Unknown:' + (unknown or ' nothing')
     yield text_table(_part_lines(found))
     yield (f'What tqdit quantize will write, with {first["groups"]} time groups:\n\n' + text_table(_file_lines(found)))
     yield (f'In floats at {first["bits"]}, {_mb(first["floats"])} MB of {_mb(first["total"])}:\n\n' + text_table(floats)

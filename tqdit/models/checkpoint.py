@@ -231,7 +231,12 @@ def _config(path, sd, meta, heads, num_classes):
     "The architecture: as the file's metadata tell it, else as the shapes do."
     if 'config' not in meta:
         return config_from_state(sd, heads, num_classes)
-    cfg = DiTConfig(**check_config(json.loads(meta['config']), len(sd)))
+    told = check_config(json.loads(meta['config']), len(sd))
+    foreign = [name for name in told if name not in DiTConfig.__dataclass_fields__]
+    if foreign:
+        raise ValueError(f'its configuration has {", ".join(foreign)}, which no DiT has; it is of another network '
+                         "(tqdit.load and kind='sit' read a SiT)")
+    cfg = DiTConfig(**told)
     if num_classes not in (None, cfg.num_classes):
         raise ValueError(f'expected a DiT with {num_classes} classes, found {cfg.num_classes}')
     if heads not in (None, cfg.num_heads):
@@ -260,6 +265,12 @@ def _of_diffusers(source, function): # -> name, weights by our names, metadata, 
         raise e if isinstance(e, CheckpointError) else CheckpointError(str(e)) from None
     return found.name, found.state, dict(config=json.dumps(config_dict(found.cfg))), found.doubts
 
+def _check_arguments(path, held): # of a training run, which may have been another network's
+    told = getattr(held.get('args'), '__dict__', {}) if isinstance(held, dict) else {}
+    if 'path_type' in told:
+        raise CheckpointError(f'{path}: expected a DiT, found arguments with path_type, like those of a SiT; '
+                              "tqdit.load and kind='sit' read a SiT")
+
 def _held(source, ema, function): # -> name, weights by our names, metadata, doubts
     "What a source holds, whatever it is."
     if source != 'tqdit-cifar10' and is_diffusers(source):
@@ -273,6 +284,7 @@ def _held(source, ema, function): # -> name, weights by our names, metadata, dou
         raise FileNotFoundError(f'{path}: a folder without config.json, its own or in transformer/; expected a DiT '
                                 'of diffusers, or the name of a checkpoint file (.safetensors, .pt or .pth)')
     held, meta = read_tensors(path)
+    _check_arguments(path, held)
     if 'format' in meta and 'policy' in meta:
         raise CheckpointError(f'{path}: expected a DiT in floats, found a quantized one; tqdit.load reads it')
     return path, weights_in(path, held, ema), meta, doubts_of_run(held)
