@@ -27,27 +27,32 @@ from .models.checkpoint import CheckpointError
 from .quant.file import WEIGHTS, is_quantized_file, open_quantized, quantized_path, save_quantized
 from .quant.quantized import Quantized, model_bytes
 
+# %% ../nbs/18e_hub.ipynb #40d98edf
+_STEM = WEIGHTS.removesuffix('.safetensors')
+
+def _network_in(folder, files): # the files of diffusers' network in a folder, [] if there is none
+    stem, config = f'{folder}{_STEM}', f'{folder}config.json'
+    pieces = [f for f in files if re.fullmatch(rf'{re.escape(stem)}-\d+-of-\d+\.safetensors', f)]
+    ways = [[f'{stem}.safetensors.index.json', *pieces]]
+    ways += [[stem + end] for end in ('.safetensors', '.fp16.safetensors', '.bin')]
+    way = next((w for w in ways if w[0] in files), None)
+    return [config, *way] if config in files and way else []
+
 # %% ../nbs/18e_hub.ipynb #hb10
 def wanted_files(name:str, # of the repository, for messages
                  files:list # of names in it
                 ) -> list: # of those to fetch
     "The files of one network. Raises `ValueError` where there is none."
-    stem = WEIGHTS.removesuffix('.safetensors')
     for folder in ('transformer/', ''):
-        config = f'{folder}config.json'
-        pieces = [f for f in files if re.fullmatch(rf'{re.escape(folder + stem)}-\d+-of-\d+\.safetensors', f)]
-        ways = [[f'{folder}{stem}.safetensors.index.json', *pieces]]
-        ways += [[f'{folder}{stem}{end}'] for end in ('.safetensors', '.fp16.safetensors', '.bin')]
-        way = next((w for w in ways if w[0] in files), None)
-        if config in files and way:
-            return [config, *way] + (['model_index.json'] if 'model_index.json' in files and folder else [])
+        if found := _network_in(folder, files):
+            return found + (['model_index.json'] if 'model_index.json' in files and folder else [])
     single = [f for f in files if f.endswith(('.safetensors', '.pt', '.pth')) and '/' not in f]
     if len(single) == 1:
         return single
-    raise ValueError(f'{name}: expected a DiT of diffusers (config.json and {stem}…, or both in transformer/), '
+    raise ValueError(f'{name}: expected a DiT of diffusers (config.json and {_STEM}…, or both in transformer/), '
                      f'or a single .safetensors or .pt file, found {", ".join(sorted(files)[:6]) or "nothing"}')
 
-# %% ../nbs/18e_hub.ipynb #hb14
+# %% ../nbs/18e_hub.ipynb #9220c362
 def _hub(name):
     try:
         return importlib.import_module('huggingface_hub')
@@ -61,6 +66,18 @@ def _reason(e, way_out): # an exception in a few words, and what to do where the
         return 'the Hub has no such repository or does not show it to you; see its name, or log in (hf auth login)'
     return f'the Hub cannot be reached ({kind}: {" ".join(str(e).split())[:80]}); {way_out}'
 
+def _held(hub, name, where, why): # what an earlier run has fetched; why: an exception
+    try:
+        folder = Path(hub.snapshot_download(**where, local_files_only=True))
+        return _found(folder, wanted_files(name, [f.relative_to(folder).as_posix() for f in folder.rglob('*')]))
+    except Exception:
+        way_out = f'fetch it where there is a network (hf download {where["repo_id"]}) and name the folder'
+        raise FileNotFoundError(f'{name}: no such file or folder here, and {_reason(why, way_out)}') from None
+
+def _found(folder, wanted): # a folder of diffusers, or a single file
+    return folder if len(wanted) > 1 else folder/wanted[0]
+
+# %% ../nbs/18e_hub.ipynb #hb14
 def from_hub(name:str, # owner/name, or owner/name@revision
             ) -> Path: # of the folder, or of the file
     "Fetch one network. Raises `FileNotFoundError` without network, package or repository; `ValueError` for no DiT."
@@ -77,17 +94,6 @@ def from_hub(name:str, # owner/name, or owner/name@revision
     except Exception as e:
         return _held(hub, name, where, e)
     return _found(folder, wanted)
-
-def _held(hub, name, where, why): # what an earlier run has fetched; why: an exception
-    try:
-        folder = Path(hub.snapshot_download(**where, local_files_only=True))
-        return _found(folder, wanted_files(name, [f.relative_to(folder).as_posix() for f in folder.rglob('*')]))
-    except Exception:
-        way_out = f'fetch it where there is a network (hf download {where["repo_id"]}) and name the folder'
-        raise FileNotFoundError(f'{name}: no such file or folder here, and {_reason(why, way_out)}') from None
-
-def _found(folder, wanted): # a folder of diffusers, or a single file
-    return folder if len(wanted) > 1 else folder/wanted[0]
 
 # %% ../nbs/18e_hub.ipynb #hb18
 OFFICIAL = 'DiT-XL-2-256x256.pt', 'DiT-XL-2-512x512.pt'
@@ -106,12 +112,19 @@ def fetched(source # a path, a name on the Hub, an official file's name, or anyt
         return source # whoever opens it says that it is not there
     return from_hub(source)
 
-# %% ../nbs/18e_hub.ipynb #hb22
-def cache_folder() -> Path:
-    "Where downloads are kept: `TQDIT_CACHE`, else the user's folder for such things."
-    base = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
-    return user_path(os.environ.get('TQDIT_CACHE') or f'{base}/tqdit')
+# %% ../nbs/18e_hub.ipynb #cbb5a542
+def _wrong_bytes(path, size, found, sha256): # what was expected and what is there; None if all is well
+    if size not in (None, path.stat().st_size):
+        return f'{size:,} bytes, got {path.stat().st_size:,}'
+    if sha256 and found != sha256.lower():
+        return f'SHA-256 {sha256.lower()}, got {found}'
+    try:
+        bad = zipfile.is_zipfile(path) and zipfile.ZipFile(path).testzip()
+    except (zipfile.BadZipFile, EOFError, OSError) as e:
+        bad = f'an archive that can be read ({e})'
+    return f'a sound archive, found a wrong checksum in {bad}' if bad else None
 
+# %% ../nbs/18e_hub.ipynb #0ace203a
 def _stream(url, path, progress): # -> bytes as the server says or None, SHA-256
     digest = hashlib.sha256()
     with urllib.request.urlopen(url, timeout=30) as answer, open(path, 'wb') as file:
@@ -124,17 +137,23 @@ def _stream(url, path, progress): # -> bytes as the server says or None, SHA-256
                 bar.update(len(part))
     return size, digest.hexdigest()
 
-def _wrong_bytes(path, size, found, sha256): # str or None
-    if size not in (None, path.stat().st_size):
-        return f'{size:,} bytes, got {path.stat().st_size:,}'
-    if sha256 and found != sha256.lower():
-        return f'SHA-256 {sha256.lower()}, got {found}'
+def _checked(url, path, name, sha256, progress): # -> SHA-256 of what was fetched into path
     try:
-        bad = zipfile.is_zipfile(path) and zipfile.ZipFile(path).testzip()
-    except (zipfile.BadZipFile, EOFError, OSError) as e:
-        bad = f'an archive that can be read ({e})'
-    return f'a sound archive, found a wrong checksum in {bad}' if bad else None
+        size, found = _stream(url, path, progress)
+    except OSError as e: # no network, no such file, interrupted
+        raise FileNotFoundError(f'{name}: not here, and {url} cannot be reached ({e}); fetch it where there '
+                                'is a network, and name its path') from None
+    if wrong := _wrong_bytes(path, size, found, sha256):
+        raise CheckpointError(f'{url}: expected {wrong}; it was damaged on the way, try again')
+    return found
 
+# %% ../nbs/18e_hub.ipynb #hb22
+def cache_folder() -> Path:
+    "Where downloads are kept: `TQDIT_CACHE`, else the user's folder for such things."
+    base = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+    return user_path(os.environ.get('TQDIT_CACHE') or f'{base}/tqdit')
+
+# %% ../nbs/18e_hub.ipynb #2d823477
 def download(url:str,
              path, # of the file to write; if it is there already, nothing is fetched
              sha256:str=None, # refuse a file with another checksum
@@ -144,18 +163,35 @@ def download(url:str,
     if path.is_file():
         return path
     with atomic_path(path) as tmp:
-        try:
-            size, found = _stream(url, tmp, progress)
-        except OSError as e: # no network, no such file, interrupted
-            raise FileNotFoundError(f'{path.name}: not here, and {url} cannot be reached ({e}); fetch it where there '
-                                    'is a network, and name its path') from None
-        if wrong := _wrong_bytes(tmp, size, found, sha256):
-            raise CheckpointError(f'{url}: expected {wrong}; it was damaged on the way, try again')
+        found = _checked(url, tmp, path.name, sha256, progress)
     with atomic_path(path.with_name(path.name + '.sha256')) as tmp:
         tmp.write_text(f'{found}  {path.name}\n', encoding='ascii')
     if progress:
         print(f'{path}: {path.stat().st_size/1e6:.1f} MB, SHA-256 {found}', file=sys.stderr)
     return path
+
+# %% ../nbs/18e_hub.ipynb #77fc0076
+def _facts_table(q): # what was done, and sizes
+    with torch.device('meta'):
+        full = q.anatomy.build(q.anatomy.config(q.net))
+    size, whole = model_bytes(q, 2), model_bytes(full, 4)
+    coded = {m.w_bits for m in q.modulations().values() if m.codes is not None}
+    rows = {'method': q.method or 'unknown', 'weights and activations': q.policy.name,
+            'time groups': f'{q.clock.groups.G} of {q.clock.groups.train_steps} timesteps',
+            'quantized layers': len(q.layers()),
+            'modulations': f'codes of {max(coded)} bits' if coded else 'floats',
+            'weights': f'{size/1e6:.2f} MB, {size/whole:.0%} of float32 ({whole/1e6:.2f} MB)',
+            'calibration and fitting': f"{q.cost['own_seconds'] + q.cost['shared_seconds']:.0f} s" if q.cost else None}
+    return text_table([{'': k, 'of this model': v} for k, v in rows.items()])
+
+# %% ../nbs/18e_hub.ipynb #3502d540
+def _damage_table(q, most=8):
+    rows = [r for r in layer_rows(q) if r['share']]
+    if not rows:
+        return f'The method {q.method or "that made it"} keeps no account of errors.'
+    rows = sorted(rows, key=lambda r: -r['share'])[:most]
+    shown = [dict(layer=f'`{r["layer"]}`', **{'of the expected damage': f"{r['share']:.1%}"}) for r in rows]
+    return f'The layers with the greatest share, {len(shown)} of {len(q.layers())}:\n\n{text_table(shown)}'
 
 # %% ../nbs/18e_hub.ipynb #hb26
 def _quantized_in(source): # a quantized network, or one in a pipeline -> it; else None
@@ -170,33 +206,12 @@ def _head(base_model, license, library): # for the Hub: YAML
         lines += [f'base_model: {json.dumps(base_model)}', 'base_model_relation: quantized']
     return '\n'.join(['---', *lines, 'tags: [tqdit, quantized, diffusion-transformer, dit]', '---'])
 
-def _facts_table(q): # what was done, and sizes
-    with torch.device('meta'):
-        full = q.anatomy.build(q.anatomy.config(q.net))
-    size, whole = model_bytes(q, 2), model_bytes(full, 4)
-    coded = {m.w_bits for m in q.modulations().values() if m.codes is not None}
-    rows = {'method': q.method or 'unknown', 'weights and activations': q.policy.name,
-            'time groups': f'{q.clock.groups.G} of {q.clock.groups.train_steps} timesteps',
-            'quantized layers': len(q.layers()),
-            'modulations': f'codes of {max(coded)} bits' if coded else 'floats',
-            'weights': f'{size/1e6:.2f} MB, {size/whole:.0%} of float32 ({whole/1e6:.2f} MB)',
-            'calibration and fitting': f"{q.cost['own_seconds'] + q.cost['shared_seconds']:.0f} s" if q.cost else None}
-    return text_table([{'': k, 'of this model': v} for k, v in rows.items()])
-
-def _damage_table(q, most=8):
-    rows = [r for r in layer_rows(q) if r['share']]
-    if not rows:
-        return f'The method {q.method or "that made it"} keeps no account of errors.'
-    rows = sorted(rows, key=lambda r: -r['share'])[:most]
-    shown = [dict(layer=f'`{r["layer"]}`', **{'of the expected damage': f"{r['share']:.1%}"}) for r in rows]
-    return f'The layers with the greatest share, {len(shown)} of {len(q.layers())}:\n\n{text_table(shown)}'
-
 def _usage(name, piped):
     if piped:
         return f"pipe = tq.from_pretrained('{name}', engine='auto')\nimages = pipe([207, 360]).images"
     return f"net = tq.load('{name}', engine='auto')\nx = tq.sample(net, [0, 1], steps=50, seed=0)"
 
-# %% ../nbs/18e_hub.ipynb #hb27
+# %% ../nbs/18e_hub.ipynb #ffd5be5b
 def _text(q, piped, pictures, name, base_model, license, command, results): # pictures: caption -> path
     code = '```'
     base = f'[{base_model}](https://huggingface.co/{base_model})' if base_model else 'a model that its author can name'
@@ -213,6 +228,16 @@ def _text(q, piped, pictures, name, base_model, license, command, results): # pi
         parts += [f'## Results\n\n{text_table([{"": k, "measured": v} for k, v in results.items()])}']
     return '\n\n'.join([*parts, f'## Expected damage\n\n{_damage_table(q)}']) + '\n'
 
+def _card_text(source, *about): # of a model, a pipeline, or the path of either
+    if q := _quantized_in(source):
+        return _text(q, q is not source, *about)
+    if isinstance(source, (str, os.PathLike)) and is_quantized_file(source):
+        with open_quantized(source) as (q, _):
+            return _text(q, quantized_path(source) != user_path(source), *about)
+    found = source if isinstance(source, (str, os.PathLike)) else type(source).__name__
+    raise ValueError(f'expected a quantized model, found {found}')
+
+# %% ../nbs/18e_hub.ipynb #e4cb0902
 def _named(pictures): # -> caption -> picture, file name
     if not isinstance(pictures, dict):
         pictures = {f'Samples {i}': p for i, p in enumerate(pictures, 1)}
@@ -225,6 +250,13 @@ def _write_picture(picture, path): # a path, a picture of PIL, or images (B, 1 o
     with atomic_path(path) as tmp:
         (Image.open(user_path(picture)) if isinstance(picture, (str, os.PathLike)) else picture).save(tmp, 'PNG')
 
+def _write_card(text, named, folder):
+    for picture, file in named.values():
+        _write_picture(picture, folder/file)
+    with atomic_path(folder/'README.md') as tmp:
+        tmp.write_text(text, encoding='utf-8')
+
+# %% ../nbs/18e_hub.ipynb #hb27
 def model_card(source, # a quantized model, a pipeline quantized in place, or the path of either
                folder=None, # write README.md and pictures here
                pictures=(), # by caption, or a list: paths, pictures of PIL, or images in [-1, 1]
@@ -237,23 +269,12 @@ def model_card(source, # a quantized model, a pipeline quantized in place, or th
     "Describe a quantized model. Raises `ValueError` for one that is not quantized, `CheckpointError` for its file."
     named = _named(pictures)
     files = {caption: file for caption, (_, file) in named.items()}
-    about = files, name, base_model, license, command or running_command(), results
-    if q := _quantized_in(source):
-        text = _text(q, q is not source, *about)
-    elif isinstance(source, (str, os.PathLike)) and is_quantized_file(source):
-        with open_quantized(source) as (q, _):
-            text = _text(q, quantized_path(source) != user_path(source), *about)
-    else:
-        found = source if isinstance(source, (str, os.PathLike)) else type(source).__name__
-        raise ValueError(f'expected a quantized model, found {found}')
+    text = _card_text(source, files, name, base_model, license, command or running_command(), results)
     if folder is not None:
-        for picture, file in named.values():
-            _write_picture(picture, user_path(folder)/file)
-        with atomic_path(user_path(folder)/'README.md') as tmp:
-            tmp.write_text(text, encoding='utf-8')
+        _write_card(text, named, user_path(folder))
     return text
 
-# %% ../nbs/18e_hub.ipynb #hb33
+# %% ../nbs/18e_hub.ipynb #ef07da2d
 def _linked(a, b): # a second name for a file, or a copy where the file system has no such thing
     try:
         os.link(a, b)
@@ -277,6 +298,18 @@ def _asked(what, name, **kwargs): # a call that needs the network
         way_out = 'model_card(…, folder) writes the card here, and hf upload takes a folder later'
         raise OSError(f'{name}: nothing was pushed, since {_reason(e, way_out)}') from None
 
+def _api(name, token):
+    try:
+        return importlib.import_module('huggingface_hub').HfApi(token=token)
+    except ImportError:
+        raise OSError(f'{name}: pushing needs huggingface_hub, which is not installed; '
+                      'pip install huggingface_hub') from None
+
+def _check_name(repo_id):
+    if not re.fullmatch(_NAME, repo_id) or '@' in repo_id:
+        raise ValueError(f'expected a repository as owner/name, found {repo_id!r}')
+
+# %% ../nbs/18e_hub.ipynb #hb33
 def push_to_hub(source, # a quantized model, a pipeline quantized in place, or the path of either
                 repo_id:str, # owner/name; it is made if need be
                 private:bool=None, # of a new repository; by default as the owner has set it
@@ -286,22 +319,14 @@ def push_to_hub(source, # a quantized model, a pipeline quantized in place, or t
                 **card # for `model_card`: pictures, base_model, license, command, results
                ) -> str: # address
     "Upload a quantized model with its card. Raises `ValueError`, or `OSError` without package or network."
-    if not re.fullmatch(_NAME, repo_id) or '@' in repo_id:
-        raise ValueError(f'expected a repository as owner/name, found {repo_id!r}')
+    _check_name(repo_id)
     with tempfile.TemporaryDirectory() as tmp:
-        folder = Path(tmp)
-        model_card(source, folder/'card', name=repo_id, **card) # refuses what is no quantized model
+        card_folder, folder = Path(tmp)/'card', Path(tmp)/'all'
+        model_card(source, card_folder, name=repo_id, **card) # refuses what is no quantized model
         api = api or _api(repo_id, token)
         _asked(api.create_repo, repo_id, repo_id=repo_id, private=private, exist_ok=True)
-        (folder/'all').mkdir()
-        _fill(source, folder/'all')
-        shutil.copytree(folder/'card', folder/'all', dirs_exist_ok=True)
-        _asked(api.upload_folder, repo_id, repo_id=repo_id, folder_path=folder/'all', commit_message=message)
+        folder.mkdir()
+        _fill(source, folder)
+        shutil.copytree(card_folder, folder, dirs_exist_ok=True)
+        _asked(api.upload_folder, repo_id, repo_id=repo_id, folder_path=folder, commit_message=message)
     return f'https://huggingface.co/{repo_id}'
-
-def _api(name, token):
-    try:
-        return importlib.import_module('huggingface_hub').HfApi(token=token)
-    except ImportError:
-        raise OSError(f'{name}: pushing needs huggingface_hub, which is not installed; '
-                      'pip install huggingface_hub') from None

@@ -31,6 +31,7 @@ def ends(S:Statistics,
     def at(p): return c[(below < p).sum().clamp(max=len(c) - 1)]
     return at((1 - part)/2), at((1 + part)/2)
 
+# %% ../../nbs/14b_static.ipynb #d1814d0a
 def by_range(S:Statistics,
              bits:int, # of activations
              part:float=1.): # as in `ends`
@@ -38,6 +39,7 @@ def by_range(S:Statistics,
     def inputs(name, i, layer): return minmax_quantizer(*ends(S, f'{name}.{i}', part), bits)
     return inputs
 
+# %% ../../nbs/14b_static.ipynb #7dafe960
 def by_mse(S:Statistics,
            bits:int): # of activations
     "Static ranges for `build`: those with the least squared error."
@@ -58,6 +60,7 @@ def min_max(calibration, bits):
 def mse(calibration, bits):
     return build(calibration, bits, by_mse(calibration.statistics, bits.a))
 
+# %% ../../nbs/14b_static.ipynb #1c7fc341
 @method('percentile', idea='each range is a part of what was seen, the same part in all layers', source='folklore',
         note='part of the values kept: best of 0.999, 0.9999, 0.99999')
 def percentile(calibration, bits):
@@ -78,6 +81,11 @@ class LogSqrt2(Quantizer):
         [q] = codes
         return torch.exp2(-q/2)
 
+# %% ../../nbs/14b_static.ipynb #1130f23b
+def _one_for_all(s, z): # (D,) each -> one scale, one zero-point, r1, r2
+    s1, z1 = s.mean(), z.mean().round()
+    return s1, z1, s/s1, z - z1
+
 # %% ../../nbs/14b_static.ipynb #c034
 def channel_codes(x:Tensor, # tokens, shape (n, D)
                   bits:int, # of activations
@@ -89,6 +97,15 @@ def channel_codes(x:Tensor, # tokens, shape (n, D)
     s = ((hi - lo)/(b - a)).clamp(min=1e-8)
     return s, (a - lo/s).round()
 
+# %% ../../nbs/14b_static.ipynb #fbee8148
+def _shift_input(q, model, name, by, bias): # add `by` to a layer's input; `bias` is that in the modulation's units
+    steering, layer, D = q.part(name).steering, q.layers()[name], len(by)
+    q.modulations()[steering.source].bias[steering.shift*D:(steering.shift + 1)*D] += bias
+    layer.center = -by
+    W = model.get_submodule(name).weight.detach().float()
+    layer.bias = (W.new_zeros(len(W)) if layer.bias is None else layer.bias) - W @ by
+
+# %% ../../nbs/14b_static.ipynb #4647730f
 def reparametrize(q:Quantized, # before its weights are made
                   model, # the network in full precision
                   name:str, # a layer behind a modulated LayerNorm
@@ -96,38 +113,32 @@ def reparametrize(q:Quantized, # before its weights are made
                   bits:int # of activations
                   ) -> UniformQuantizer:
     "One scale and zero-point in place of one a channel; modulation and next layer take up the difference (RepQ-ViT)."
-    s1, z1 = s.mean(), z.mean().round()
-    r1, r2 = s/s1, z - z1
+    s1, z1, r1, r2 = _one_for_all(s, z)
     q.fold(name, r1)
-    steering, layer = q.part(name).steering, q.layers()[name]
-    D = len(s)
-    shift = q.modulations()[steering.source].bias[steering.shift*D:(steering.shift + 1)*D]
-    shift += s1*r2 # (beta + s r2)/r1, since s/r1 = s1
-    layer.center = -s*r2
-    W = model.get_submodule(name).weight.detach().float()
-    layer.bias = (W.new_zeros(len(W)) if layer.bias is None else layer.bias) - W @ (s*r2)
+    _shift_input(q, model, name, s*r2, s1*r2) # (beta + s r2)/r1, since s/r1 = s1
     return UniformQuantizer(bits, s1, z1)
 
 # %% ../../nbs/14b_static.ipynb #14b00014
-@method('RepQ-ViT', idea='a scale for each channel behind a LayerNorm, folded into one; attention in logarithmic codes',
-        source='RepQ-ViT, arXiv 2212.08254')
-def repq_vit(calibration, bits):
-    S, made, plain = calibration.statistics, {}, by_mse(calibration.statistics, bits.a)
-
+def _repq_change(calibration, bits, made): # for `build`; fills `made`: (layer, input) -> quantizer
     def change(q):
         for name in q.layers():
             part = q.part(name)
             if part.steering is not None:
-                codes = channel_codes(S[f'{name}.0/x'], bits.a)
+                codes = channel_codes(calibration.statistics[f'{name}.0/x'], bits.a)
                 made[name, 0] = reparametrize(q, calibration.model, name, *codes, bits.a)
             for i, role in enumerate(part.roles):
                 if role == 'softmax':
                     made[name, i] = LogSqrt2(bits.a)
+    return change
 
+# %% ../../nbs/14b_static.ipynb #5ed8e65f
+@method('RepQ-ViT', idea='a scale for each channel behind a LayerNorm, folded into one; attention in logarithmic codes',
+        source='RepQ-ViT, arXiv 2212.08254')
+def repq_vit(calibration, bits):
+    made, plain = {}, by_mse(calibration.statistics, bits.a)
     def inputs(name, i, layer):
         return made[name, i] if (name, i) in made else plain(name, i, layer)
-
-    return build(calibration, bits, inputs, change=change)
+    return build(calibration, bits, inputs, change=_repq_change(calibration, bits, made))
 
 # %% ../../nbs/14b_static.ipynb #c040
 def _policy(make, calibration, bits): # a calibration may have fewer or more groups than ten
