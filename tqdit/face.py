@@ -22,7 +22,7 @@ from .quant.budget import fit_policy
 from .quant.policy import Policy
 from .quant.quantized import Quantized, TimedModel
 
-# %% ../nbs/18_face.ipynb #0fbb3546
+# %% ../nbs/18_face.ipynb #89817aa5
 def _of_diffusers(model): # a pipeline or network of theirs, or a pipeline with a guest of ours
     return is_diffusers(model) or isinstance(getattr(model, 'transformer', None), AsDiffusers)
 
@@ -34,6 +34,22 @@ def _as_integers(q, engine):
     from tqdit.integer.convert import to_int8 # not before integers are wanted
     return to_int8(q, engine)
 
+# %% ../nbs/18_face.ipynb #0ec31983
+def _from_quantized(path, engine, device, told): # told: what `load` was told beside
+    if any(v is not None for v in told.values()):
+        raise ValueError(f'{path} is quantized; heads, guided channels, kind and function stand in the file')
+    if engine is None:
+        return load_quantized(path, device)
+    from tqdit.integer.convert import load_int8 # not before integers are wanted
+    return load_int8(path, engine)
+
+def _from_floats(source, engine, device, told):
+    if engine is not None:
+        raise ValueError(f'{source} is in full precision, which engine {engine!r} does not compute; '
+                         'quantize and save it first')
+    return load_floats(source, device=device, **told)
+
+# %% ../nbs/18_face.ipynb #0fbb3546
 def load(source='tqdit-cifar10', # a path; a name: of the shipped model, on the Hub (owner/name), of an official file;
                                  # or a pipeline or network of diffusers
          engine:str=None, # of a quantized file: compute with integers on this engine, or on the fastest, 'auto'
@@ -48,19 +64,20 @@ def load(source='tqdit-cifar10', # a path; a name: of the shipped model, on the 
     source = fetched(source)
     if inside := _quantized_inside(source):
         return inside if engine is None else _as_integers(inside, engine)
-    if isinstance(source, (str, os.PathLike)) and is_quantized_file(source):
-        if (guided, heads, function, kind) != (None, None, None, None):
-            raise ValueError(f'{source} is quantized; heads, guided channels, kind and function stand in the file')
-        if engine is None:
-            return load_quantized(source, device)
-        from tqdit.integer.convert import load_int8 # not before integers are wanted
-        return load_int8(source, engine)
-    if engine is not None:
-        raise ValueError(f'{source} is in full precision, which engine {engine!r} does not compute; '
-                         'quantize and save it first')
-    return load_floats(source, kind, function, heads=heads, guided=guided, device=device)
+    told = dict(function=function, heads=heads, guided=guided, kind=kind)
+    is_path = isinstance(source, (str, os.PathLike))
+    read = _from_quantized if is_path and is_quantized_file(source) else _from_floats
+    return read(source, engine, device, told)
 
-# %% ../nbs/18_face.ipynb #4fdd4c1f
+# %% ../nbs/18_face.ipynb #cbe14b0b
+def _asked(bits, method): # -> the method's name, the policy of ours or None, the width
+    name = registry.find_method(method)
+    if isinstance(bits, Policy) and name != 'tqdit':
+        raise ValueError(f'a Policy is for the method tqdit; for {name} pass a width like W6A6')
+    policy = Policy.parse(bits) if name == 'tqdit' else None
+    return name, policy, parse_bits(bits if policy is None else policy.bits)
+
+# %% ../nbs/18_face.ipynb #5ef34a31
 def _pipeline(model, engine, function): # the module for what is quantized in place, or None
     if isinstance(model, (str, os.PathLike)):
         raise ValueError(f'expected a model, found the path {model}; load it first: tqdit.load, or from_pretrained '
@@ -72,6 +89,40 @@ def _pipeline(model, engine, function): # the module for what is quantized in pl
         raise ValueError(f'{"function" if engine is None else "engine"}= is for a pipeline or network of diffusers, '
                          'which is quantized in place; convert others with tqdit.load, from a file')
 
+# %% ../nbs/18_face.ipynb #b07a25f5
+def _network_of(model, engine, function): # -> the module for what is quantized in place or None, the network
+    theirs = _pipeline(model, engine, function)
+    net = theirs.network_in(model, function, engine) if theirs else model
+    if isinstance(net, TimedModel):
+        raise ValueError('this model is quantized already; pass the full-precision one')
+    return theirs, net
+
+# %% ../nbs/18_face.ipynb #a5db5ecd
+def _groups_seen(policy): # of the calibration: time groups, and in how many parts each of them is looked at
+    groups = 10 if policy is None else policy.groups
+    groups *= -(-10//groups) # at least ten, and a multiple
+    return groups, 5 if policy is not None and policy.grouping == 'searched' else 0
+
+# %% ../nbs/18_face.ipynb #93ce1854
+def _calibrated(net, policy, given, samples, guidance, seed, *more): # `given`, or a calibration of the network
+    if given is None:
+        groups, spread = _groups_seen(policy)
+        return Calibration(net, samples, groups, guidance, seed, *more, once=True, spread=spread)
+    if given.model is not net:
+        raise ValueError('this calibration was made for another network; make one for this, or leave it out')
+    return given
+
+# %% ../nbs/18_face.ipynb #05736830
+def _fitted(name, bits, policy, width, calibration, progress): # bits: as they were asked for
+    if policy is None or policy == Policy(*width):
+        return registry.run_method(name, calibration, width)
+    if progress and not isinstance(bits, Policy):
+        print(f'{policy.name}: {policy.idea()}; pass a Policy to choose otherwise', file=sys.stderr)
+    q = fit_policy(calibration, policy, progress)
+    q.method = name
+    return q
+
+# %% ../nbs/18_face.ipynb #4fdd4c1f
 def quantize(model:nn.Module, # in full precision; it stays as it is, but one of diffusers is quantized in place
              bits='W8A8', # 'W6A6' and so on, or a `Policy`, which is for our method
              method:str='tqdit', # one of `tq.methods()`
@@ -87,32 +138,11 @@ def quantize(model:nn.Module, # in full precision; it stays as it is, but one of
              function:str=None # of the same: 'official' for what facebook's weights were trained as
              ) -> Quantized: # or what was passed, if it is of diffusers
     "Quantize a network. Raises `ValueError` for what is unknown, or made for another network, before any work begins."
-    name = registry.find_method(method)
-    if isinstance(bits, Policy) and name != 'tqdit':
-        raise ValueError(f'a Policy is for the method tqdit; for {name} pass a width like W6A6')
-    policy = Policy.parse(bits) if name == 'tqdit' else None
-    width = parse_bits(bits if policy is None else policy.bits)
-    theirs, source = _pipeline(model, engine, function), model
-    if theirs:
-        model = theirs.network_in(source, function, engine)
-    if isinstance(model, TimedModel):
-        raise ValueError('this model is quantized already; pass the full-precision one')
-    if calibration is None:
-        groups = 10 if policy is None else policy.groups
-        groups *= -(-10//groups) # at least ten steps of every walk are seen; fit merges their groups
-        spread = 5 if policy is not None and policy.grouping == 'searched' else 0 # among five times as many groups
-        calibration = Calibration(model, samples, groups, guidance, seed, resume, progress, batch_size, memory,
-                                  once=True, spread=spread)
-    if calibration.model is not model:
-        raise ValueError('this calibration was made for another network; make one for this, or leave it out')
-    if policy is None or policy == Policy(*width):
-        q = registry.run_method(name, calibration, width)
-    else:
-        if not isinstance(bits, Policy) and progress:
-            print(f'{policy.name}: {policy.idea()}; pass a Policy to choose otherwise', file=sys.stderr)
-        q = fit_policy(calibration, policy, progress)
-        q.method = name
-    return theirs.exchange(source, q, engine) if theirs else q
+    name, policy, width = _asked(bits, method)
+    theirs, net = _network_of(model, engine, function)
+    cal = _calibrated(net, policy, calibration, samples, guidance, seed, resume, progress, batch_size, memory)
+    q = _fitted(name, bits, policy, width, cal, progress)
+    return theirs.exchange(model, q, engine) if theirs else q
 
 # %% ../nbs/18_face.ipynb #faf2b449
 def save(model:nn.Module, path):
@@ -122,4 +152,6 @@ def save(model:nn.Module, path):
         return save_quantized(model, path)
     if isinstance(model, TimedModel):
         raise ValueError('an integer model is made for this machine; save the quantized model it was made from')
+    if not hasattr(model, 'cfg'):
+        raise ValueError(f'expected a quantized model, or a DiT in full precision, got {type(model).__name__}')
     return save_dit(model, path)

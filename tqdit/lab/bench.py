@@ -60,6 +60,7 @@ def interleave(fns:dict, # name -> callable without arguments, which gives what 
             found[n].append(f())
     return found
 
+# %% ../../nbs/16c_bench.ipynb #19582388
 class Runner:
     "Answers questions about a function: how long it takes, and how far its answer is from the exact one."
     def __init__(self, f, exact, # a tensor
@@ -83,6 +84,7 @@ class Runner:
 
     def close(self): pass
 
+# %% ../../nbs/16c_bench.ipynb #a4a715e8
 def quartiles(times:list # seconds
            ) -> dict: # milliseconds
     "Median and quartiles."
@@ -97,6 +99,7 @@ def random_dit(name:str, # an official one, for instance 'DiT-XL/2'
         torch.manual_seed(seed)
         return fill_zeros(init_weights(DiT(dit_config(name)))).requires_grad_(False).eval()
 
+# %% ../../nbs/16c_bench.ipynb #5e2b1fc3
 def _ranges(model, q, seed): # -> (layer, input) -> MinMax
     "What enters each quantized layer in one evaluation of noise."
     seen = {}
@@ -107,6 +110,7 @@ def _ranges(model, q, seed): # -> (layer, input) -> MinMax
         net(*example_inputs(model, 1, seed))
     return seen
 
+# %% ../../nbs/16c_bench.ipynb #1b207f08
 def _quantizer(role, observed, policy, gelu_mrq):
     k = policy.a_bits
     if role == 'softmax' and policy.mrq:
@@ -115,6 +119,12 @@ def _quantizer(role, observed, policy, gelu_mrq):
         lo, hi = code_range(k)
         return GELUMRQ(k, observed.lo/lo, observed.hi/hi) # both ends are seen
     return observed.quantizer(k)
+
+# %% ../../nbs/16c_bench.ipynb #177b86a8
+def _take_weight(layer, W, bits): # min-max, a scale for each row
+    lo, hi = (f(W.flatten(1), 1).view(-1, *[1]*(W.ndim - 1)) for f in (torch.amin, torch.amax))
+    rounder = minmax_quantizer(lo, hi, bits, symmetric=True)
+    layer.set_weight(*rounder.codes(W), rounder.s)
 
 # %% ../../nbs/16c_bench.ipynb #16c00004
 @torch.no_grad()
@@ -126,13 +136,9 @@ def stand_in(model:nn.Module, # in full precision
     q = empty(model, policy)
     seen = _ranges(model, q, seed)
     for name, layer in q.layers().items():
-        roles = q.part(name).roles
         if hasattr(layer, 'set_weight'):
-            W = model.get_submodule(name).weight.detach()
-            lo, hi = (f(W.flatten(1), 1).view(-1, *[1]*(W.ndim - 1)) for f in (torch.amin, torch.amax))
-            rounder = minmax_quantizer(lo, hi, policy.w_bits, symmetric=True)
-            layer.set_weight(*rounder.codes(W), rounder.s)
-        kinds = [_quantizer(role, seen[name, i], policy, gelu_mrq) for i, role in enumerate(roles)]
+            _take_weight(layer, model.get_submodule(name).weight.detach(), policy.w_bits)
+        kinds = [_quantizer(role, seen[name, i], policy, gelu_mrq) for i, role in enumerate(q.part(name).roles)]
         layer.set_inputs(*(ByTime([k]*q.clock.groups.G, q.clock) for k in kinds))
     if policy.modulation:
         step = modulation_step(model, q.anatomy)
@@ -155,6 +161,7 @@ def kind_of(kernel:str) -> str:
     "The kind of a kernel, by its name."
     return next((k for k, words in KERNELS.items() if any(w in kernel for w in words)), 'other elementwise')
 
+# %% ../../nbs/16c_bench.ipynb #806cc16b
 def _by_kernel(net, args, repeats): # kind -> ms
     from torch.profiler import ProfilerActivity, profile
     with profile(activities=[ProfilerActivity.CPU]) as p:
@@ -165,11 +172,13 @@ def _by_kernel(net, args, repeats): # kind -> ms
         out[kind_of(event.key)] += event.self_cpu_time_total/1e3/repeats
     return out
 
+# %% ../../nbs/16c_bench.ipynb #a534f4c2
 def step_kind(name:str) -> str:
     "The same layer of all blocks: blocks.3.mlp.fc1 and blocks.4.mlp.fc1 are mlp.fc1."
     inside = re.sub(r'^[a-z_]+\.\d+\.', '', name) # of its block
     return re.sub(r'\.\d+$', '', inside)
 
+# %% ../../nbs/16c_bench.ipynb #fc8ecb9e
 def _by_step(net, args, repeats): # kind -> ms; empty where no blocks are run in one call
     from tqdit.integer.native.stack import Stack
     out = {}
@@ -183,6 +192,7 @@ def _by_step(net, args, repeats): # kind -> ms; empty where no blocks are run in
         hook.remove()
     return out
 
+# %% ../../nbs/16c_bench.ipynb #05c50d20
 @torch.no_grad()
 def breakdown(net:nn.Module, # an integer model
         args:tuple, # its inputs
@@ -211,6 +221,7 @@ with torch.no_grad():
 print(before, loaded, memory(), memory('VmHWM'))
 """
 
+# %% ../../nbs/16c_bench.ipynb #e9e74893
 def resident(path, # a quantized file
         engine:str='auto', env:dict=None # more environment variables
         ) -> dict: # MB: before, loaded, running, peak, file; ratio: what the peak costs beyond `before`, in files
@@ -234,6 +245,7 @@ def _megabytes(kind='VmRSS'): # of this process; None where the system does not 
 
 def _guidance(model): return 1. if facts_of(model).null is None else 1.5
 
+# %% ../../nbs/16c_bench.ipynb #e60329b5
 class Ours(Runner):
     "An integer model, which also says where its time goes."
     def breakdown(self) -> dict: return breakdown(self.f.func, self.f.args)
@@ -262,6 +274,7 @@ def lay_out(model:nn.Module, batches, folder) -> dict: # batch -> operations
         torch.save(model(*args), f'{folder}/exact-{b}.pt')
     return {b: work(model, b) for b in batches}
 
+# %% ../../nbs/16c_bench.ipynb #cb443c72
 def _read(task, what): return torch.load(f'{task["folder"]}/{what}.pt', mmap=True, weights_only=False)
 
 def _inputs(task): return _read(task, f'args-{task["batch"]}')
@@ -271,6 +284,7 @@ def _exact(task): return _read(task, f'exact-{task["batch"]}')
 def _graph(task): # a path
     return str(known(task['name']).graph(_read(task, 'model'), _inputs(task), task['folder']))
 
+# %% ../../nbs/16c_bench.ipynb #1b2e68c7
 def _rival(task):
     network = task.get('graph') or _read(task, 'model')
     f = known(task['name']).start(network, _inputs(task), task['threads'])
@@ -282,6 +296,7 @@ def _ours(task):
 
 _JOBS = dict(graph=_graph, rival=_rival, ours=_ours, roof=lambda task: Roof())
 
+# %% ../../nbs/16c_bench.ipynb #9a70a9d8
 def _begin(task): # -> who answers, and what there is to say of him
     keep_process_memory() # for every contestant alike
     torch.set_grad_enabled(False)
@@ -298,6 +313,7 @@ def _begin(task): # -> who answers, and what there is to say of him
     trim_process_memory()
     return it, dict(mb=dict(before=before, loaded=loaded, running=_megabytes(), peak=_megabytes('VmHWM')))
 
+# %% ../../nbs/16c_bench.ipynb #ac67b6dc
 def serve():
     "The side that answers: a task on the first line, a question on each other one; answers go out line by line."
     out = os.fdopen(os.dup(1), 'w')
@@ -330,43 +346,49 @@ class Contestant:
             self.close()
             raise
 
-    def send(self, line:str, limit:float) -> dict:
-        "Write a line, read a line."
-        late = threading.Event()
-        timer = threading.Timer(limit, lambda: (late.set(), self.process.kill()))
-        timer.start()
-        try:
-            print(line, file=self.process.stdin, flush=True)
-            answer = self.process.stdout.readline()
-        except BrokenPipeError:
-            answer = ''
-        finally:
-            timer.cancel()
-        if not answer:
-            raise ChildProcessError(f'no answer in {limit:.0f} s' if late.is_set() else self.last_words())
-        return json.loads(answer)
+# %% ../../nbs/16c_bench.ipynb #5c14ab64
+@patch_to(Contestant)
+def send(self, line:str, limit:float) -> dict:
+    "Write a line, read a line."
+    late = threading.Event()
+    timer = threading.Timer(limit, lambda: (late.set(), self.process.kill()))
+    timer.start()
+    try:
+        print(line, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline()
+    except BrokenPipeError:
+        answer = ''
+    finally:
+        timer.cancel()
+    if not answer:
+        raise ChildProcessError(f'no answer in {limit:.0f} s' if late.is_set() else self.last_words())
+    return json.loads(answer)
 
-    def last_words(self) -> str:
-        "Why the process ended, as far as one can tell."
-        code = self.process.wait()
-        if code == -9:
-            return 'its process was killed, most likely for want of memory'
-        self.log.seek(0)
-        said = self.log.read().strip().splitlines()
-        return f'its process ended with status {code}: {said[-1] if said else ""}'[:200]
+# %% ../../nbs/16c_bench.ipynb #c86c60cd
+@patch_to(Contestant)
+def last_words(self) -> str:
+    "Why the process ended, as far as one can tell."
+    code = self.process.wait()
+    if code == -9:
+        return 'its process was killed, most likely for want of memory'
+    self.log.seek(0)
+    said = self.log.read().strip().splitlines()
+    return f'its process ended with status {code}: {said[-1] if said else ""}'[:200]
 
-    def ask(self, question:str, limit:float=600.): return self.send(question, limit)['answer']
+@patch_to(Contestant)
+def ask(self, question:str, limit:float=600.): return self.send(question, limit)['answer']
 
-    def close(self):
-        "End the process."
-        self.process.stdin.close()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
-        self.log.close()
+@patch_to(Contestant)
+def close(self):
+    "End the process."
+    self.process.stdin.close()
+    try:
+        self.process.wait(5)
+    except subprocess.TimeoutExpired:
+        self.process.kill()
+        self.process.wait()
+    self.process.stdout.close()
+    self.log.close()
 
 # %% ../../nbs/16c_bench.ipynb #16c00024
 class Race:
@@ -380,19 +402,22 @@ class Race:
         self.bars, self.free = dict(disable=not progress, leave=False), free
         self.usual, self.missing, self.facts, self.found, self.waves = None, {}, {}, {}, []
 
-    def fits(self, name:str) -> bool:
-        "Is there room to get one ready? 1.5 GB are for the process itself, and for what others do meanwhile."
-        room = PEERS[name].room if name in PEERS else 4
-        return self.free() > 1.5e9 + room*self.parameters
+# %% ../../nbs/16c_bench.ipynb #df93edc5
+@patch_to(Race)
+def fits(self, name:str) -> bool:
+    "Is there room to get one ready? 1.5 GB are for the process itself, and for what others do meanwhile."
+    room = PEERS[name].room if name in PEERS else 4
+    return self.free() > 1.5e9 + room*self.parameters
 
-    def start(self, task:dict): # a `Runner` or a `Contestant`
-        p = PEERS.get(task['name'])
-        if not (p and p.start.__module__ == '__main__'):
-            return Contestant(task, self.env, self.limit)
-        try:
-            return _rival(task) # entered in this session
-        except Exception as e: # whatever breaks in a foreign package
-            raise ChildProcessError(reason(e)) from None
+@patch_to(Race)
+def start(self, task:dict): # a `Runner` or a `Contestant`
+    p = PEERS.get(task['name'])
+    if not (p and p.start.__module__ == '__main__'):
+        return Contestant(task, self.env, self.limit)
+    try:
+        return _rival(task) # entered in this session
+    except Exception as e: # whatever breaks in a foreign package
+        raise ChildProcessError(reason(e)) from None
 
 # %% ../../nbs/16c_bench.ipynb #16c00025
 @patch_to(Race)
@@ -412,6 +437,7 @@ def admit(self, task:dict, stack:ExitStack): # who answers, until the stack clos
     except ChildProcessError as e:
         self.missing[name] = str(e)
 
+# %% ../../nbs/16c_bench.ipynb #a4d0f319
 @patch_to(Race)
 def with_graphs(self, tasks:list) -> list: # the tasks that can go on
     "Write the graphs that rivals read."
@@ -447,12 +473,14 @@ def wave(self, ours:dict, # name -> who answers
             turns['roof'] = partial(roof.ask, 'time')
             self.waves.append(interleave(turns, rounds, progress=not self.bars['disable']))
 
+# %% ../../nbs/16c_bench.ipynb #c3b02b9f
 def paces(waves:list, # name -> seconds, for each wave
           ours) -> list: # names -> of each wave
     "How much longer ours took in a wave than in all waves: the median over ours."
     def median(n, some): return statistics.median(t for w in some for t in w[n])
     return [statistics.median(median(n, [w])/median(n, waves) for n in ours) for w in waves]
 
+# %% ../../nbs/16c_bench.ipynb #9db25906
 def medians(roofs:list) -> dict:
     "One roof of many."
     return {k: round(statistics.median(r[k] for r in roofs), 1) for k in roofs[0]}
@@ -473,6 +501,7 @@ def run(self, tasks:list, # of ours, the first of which is the measure of patien
             self.wave(ours, queue, roof, rounds)
         return {n: c.ask('breakdown') for n, c in ours.items()}
 
+# %% ../../nbs/16c_bench.ipynb #a940db14
 def bench_row(race:Race, tasks:list, roof, # as for `Race.run`
               work:dict, # operations of one evaluation
               rounds:int) -> dict:
@@ -498,9 +527,11 @@ def variants(bits, # for instance ['W8A8', 'W6A6']
     return {f'{p.bits.name}, MRQ on {where}': (p, both) for p in policies
             for where, both in (('attention', False), ('fc2 too', True))}
 
+# %% ../../nbs/16c_bench.ipynb #b01657ed
 def is_official(name) -> bool: # a file may be called like one
     return str(name).startswith('DiT-') and not user_path(name).is_file()
 
+# %% ../../nbs/16c_bench.ipynb #526d915a
 def quantized_files(name:str, # shipped, a checkpoint, or an official name for a stand-in
         chosen:dict, # of `variants`
         folder, heads:int=None, progress:bool=True) -> tuple[nn.Module, dict]: # full precision, label -> path
@@ -515,6 +546,7 @@ def quantized_files(name:str, # shipped, a checkpoint, or an official name for a
         save_quantized(q, files[label])
     return model, files
 
+# %% ../../nbs/16c_bench.ipynb #08e8d8ab
 @contextmanager
 def torch_threads(n:int=None # None leaves them
                   ):
@@ -545,80 +577,52 @@ class BenchRecord:
         if running_command() not in commands:
             commands.append(running_command())
 
-    def todo(self, batches) -> list: # those that have no row yet
-        return [b for b in batches if b not in {r['batch'] for r in self.results['rows']}]
+# %% ../../nbs/16c_bench.ipynb #e3d29521
+@patch_to(BenchRecord)
+def todo(self, batches) -> list: # those that have no row yet
+    return [b for b in batches if b not in {r['batch'] for r in self.results['rows']}]
 
-    def describe(self, model:nn.Module, files:dict):
-        "The sizes."
-        sizes = {k: os.path.getsize(f) for k, f in files.items()}
-        self.results['bytes'] = dict(fp32=sum(4*p.numel() for p in model.parameters()), **sizes)
+@patch_to(BenchRecord)
+def describe(self, model:nn.Module, files:dict):
+    "The sizes."
+    sizes = {k: os.path.getsize(f) for k, f in files.items()}
+    self.results['bytes'] = dict(fp32=sum(4*p.numel() for p in model.parameters()), **sizes)
 
-    def add(self, row:dict) -> dict: # the record
-        "Another row; the roof is that of all rows."
-        self.results['rows'].append(row)
-        self.results['roof'] = medians([r['roof'] for r in self.results['rows'] if 'roof' in r])
-        return self.write()
+@patch_to(BenchRecord)
+def write(self) -> dict:
+    return save_record(self.out, self.results, seed=0, samples=self.rounds, device='cpu',
+                       seconds=self.spent + time.time() - self.began)
 
-    def write(self) -> dict:
-        return save_record(self.out, self.results, seed=0, samples=self.rounds, device='cpu',
-                           seconds=self.spent + time.time() - self.began)
+@patch_to(BenchRecord)
+def add(self, row:dict) -> dict: # the record
+    "Another row; the roof is that of all rows."
+    self.results['rows'].append(row)
+    self.results['roof'] = medians([r['roof'] for r in self.results['rows'] if 'roof' in r])
+    return self.write()
 
 # %% ../../nbs/16c_bench.ipynb #16c0000c
-def _chosen(rivals, engines): # names of both
-    for name in rivals or ():
-        known(name)
-    for name in engines or ():
-        get_engine(name)
-    fast = [n for n in engine_names() if n != 'reference'] or ['reference']
-    fast.sort(key=lambda n: n != 'native') # the first of ours is the measure of patience
-    return list(PEERS) if rivals is None else list(rivals), fast if engines is None else list(engines)
-
 def _tasks(files, engines, rivals, common): # the first engine runs every file, others the first of each width
     firsts = {label.split(',')[0]: label for label in reversed(list(files))}.values()
     ours = [dict(job='ours', name=f'tqdit {k}, {e}', file=str(f), engine=e, **common) for e in engines
             for k, f in files.items() if e == engines[0] or k in firsts]
     return ours + [dict(job='rival', name=n, **common) for n in rivals]
 
+# %% ../../nbs/16c_bench.ipynb #becf869c
+def _chosen(rivals, engines): # names of our engines, and of rivals
+    for name in rivals or ():
+        known(name)
+    for name in engines or ():
+        get_engine(name)
+    fast = [n for n in engine_names() if n != 'reference'] or ['reference']
+    fast.sort(key=lambda n: n != 'native') # the first of ours is the measure of patience
+    return fast if engines is None else list(engines), list(PEERS) if rivals is None else list(rivals)
+
 def _sampled(task, env, steps): # a whole run of the sampler by our first
     with closing(Contestant(task, env)) as it:
         took = it.ask(f'sampled {steps}')
     return dict(name=task['name'], images=4, steps=steps, seconds=took)
 
-# %% ../../nbs/16c_bench.ipynb #16c00026
 @torch.no_grad()
-def bench(model:str='tqdit-cifar10', # shipped, a checkpoint, or an official name such as 'DiT-XL/2' for a stand-in
-        out='bench.json', # the record; a run that finds one goes on from it
-        batches=(1, 2, 8), bits=('W8A8', 'W6A6'), rounds:int=9, threads:int=None,
-        rivals=None, # names; by default all
-        engines=None, # ours; by default all but the reference
-        patience:float=15., # whoever needs so many times as long as our first is left out
-        limit:float=600., # whoever needs so many seconds to get ready, too
-        steps:int=20, # of one timed run of the sampler; 0 for none
-        heads:int=None, # of a checkpoint whose width is none of the official ones
-        isa:str=None, # one of `ISAS`, for everybody who can be kept to it; by default `TQDIT_ISA`
-        progress:bool=True) -> dict: # the record
-    "Time a model's integer form against its rivals. Raises `ValueError` for what is unknown, before any work."
-    isa = isa or forced_isa()
-    rivals, engines = _chosen(rivals, engines)
-    chosen, env = variants(bits, is_official(model)), switches(isa)
-    record = BenchRecord(out, model, rounds, isa)
-    todo, res = record.todo(batches), record.results
-    if not todo:
-        return load_record(record.out)
-    with torch_threads(threads), tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        common = dict(folder=folder, threads=torch.get_num_threads())
-        files, works = _made(record, model, chosen, todo, heads, folder, progress)
-        roof = stack.enter_context(closing(Contestant(dict(common, job='roof'), env)))
-        res['machine'] = roof.ask('machine')
-        for b in tqdm(todo, desc='batches', disable=not progress):
-            tasks = _tasks(files, engines, rivals, dict(common, batch=b))
-            race = Race(b, works[b]['parameters'], env, patience, limit, progress)
-            record.add(bench_row(race, tasks, roof, works[b], rounds))
-        if steps and 'sampled' not in res:
-            res['sampled'] = _sampled(tasks[0], env, steps)
-        res['resident'] = {k: resident(f, engines[0], env) for k, f in files.items()}
-    return record.write()
-
 def _made(record, name, chosen, batches, heads, folder, progress): # -> files, operations by batch
     model, files = quantized_files(name, chosen, folder, heads, progress)
     record.describe(model, files)
@@ -627,3 +631,40 @@ def _made(record, name, chosen, batches, heads, folder, progress): # -> files, o
     gc.collect()
     trim_process_memory() # the others will need it
     return files, works
+
+# %% ../../nbs/16c_bench.ipynb #5f83d6ca
+@torch.no_grad()
+def _run_rows(record, files, works, who, folder, how, steps): # who: our engines, and rivals; how: for `Race`
+    res, common = record.results, dict(folder=folder, threads=torch.get_num_threads())
+    with closing(Contestant(dict(common, job='roof'), how['env'])) as roof:
+        res['machine'] = roof.ask('machine')
+        for b in tqdm(works, desc='batches', disable=not how['progress']):
+            tasks = _tasks(files, *who, dict(common, batch=b))
+            race = Race(b, works[b]['parameters'], **how)
+            record.add(bench_row(race, tasks, roof, works[b], record.rounds))
+        if steps and 'sampled' not in res:
+            res['sampled'] = _sampled(tasks[0], how['env'], steps)
+        res['resident'] = {k: resident(f, who[0][0], how['env']) for k, f in files.items()}
+    record.write()
+
+# %% ../../nbs/16c_bench.ipynb #16c00026
+def bench(model:str='tqdit-cifar10', # shipped, a checkpoint, or an official name such as 'DiT-XL/2' for a stand-in
+        out='bench.json', # the record; a run that finds one goes on from it
+        batches=(1, 2, 8), bits=('W8A8', 'W6A6'), rounds:int=9, threads:int=None,
+        rivals=None, engines=None, # names; by default all rivals, and all engines of ours but the reference
+        patience:float=15., limit:float=600., # how many times as long as ours, and seconds to get ready, are too much
+        steps:int=20, # of one timed run of the sampler; 0 for none
+        heads:int=None, # of a checkpoint whose width is none of the official ones
+        isa:str=None, # one of `ISAS`, for everybody who can be kept to it; by default `TQDIT_ISA`
+        progress:bool=True) -> dict: # the record
+    "Time a model's integer form against its rivals. Raises `ValueError` for what is unknown, before any work."
+    isa = isa or forced_isa()
+    who = _chosen(rivals, engines)
+    chosen = variants(bits, is_official(model))
+    how = dict(env=switches(isa), patience=patience, limit=limit, progress=progress)
+    record = BenchRecord(out, model, rounds, isa)
+    if todo := record.todo(batches):
+        with torch_threads(threads), tempfile.TemporaryDirectory() as folder:
+            files, works = _made(record, model, chosen, todo, heads, folder, progress)
+            _run_rows(record, files, works, who, folder, how, steps)
+    return load_record(record.out)
