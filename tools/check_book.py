@@ -6,7 +6,7 @@
 3. Links, anchors, images and names of the package exist; the sidebar has every notebook once.
 4. No notebook opens a file by a path that holds in one working folder only.
 
-All chapters must hold the last three, and the chapters in KEPT the first; --all shows how the others keep it."""
+All chapters must hold all of it."""
 import argparse
 import ast
 import json
@@ -20,13 +20,6 @@ from book_numbers import numbers, source_of, told
 
 ROOT = next((p for p in (Path.cwd(), *Path.cwd().parents, *Path(__file__).resolve().parents)
              if (p/'nbs/sidebar.yml').is_file()), None)
-KEPT = """
-index 000_twenty_minutes 00_core 01_dit 01b_anatomy 01c_program 02_checkpoint 03_diffusion 04_train
-05_classifier 06_uniform 07_histogram 08_regions 09_time 09b_grouping 09c_measured 10_policy
-10b_layers 10c_modulation 10d_quantized 10e_lora 11_fisher 11b_memory 11c_branch 12_collect 12b_search
-12c_fit 12d_file 12e_ablation 12f_restart 12g_budget 12h_moments 12i_rotation 12j_positions
-13_features 13b_tally 13c_metrics 15_engines 15b_integer 15c_convert 15d_parity 17b_results
-""".split()
 OTHERS_READ = ('README.md', 'CONTRIBUTING.md') # checked for links, too
 
 
@@ -189,22 +182,19 @@ def main() -> int: # exit status
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('notebooks', nargs='*', help='by default all')
     p.add_argument('--list', action='store_true', help='every number, its sentence and its source')
-    p.add_argument('--all', action='store_true', help='say how chapters do that need not keep the rhythm yet, too')
     a = p.parse_args()
-    failed, later, counted = 0, 0, 0
+    failed, counted = 0, 0
     for path in chosen(a.notebooks):
-        found, kept = numbers(path, ROOT), path.stem in KEPT
-        orphans = [f for f in found if not f.source]
-        strict, soft = links(path) + paths(path) + [told(f).strip() for f in orphans], rhythm(path)
-        counted += len(found)
-        failed, later = failed + len(strict) + kept*len(soft), later + (not kept)*len(soft)
-        shown = strict + (soft if kept or a.all or a.notebooks else [])
-        if shown or a.list:
-            print(path.name, *(f'  {line}' for line in shown), *(map(told, found) if a.list else ()), sep='\n')
+        found = numbers(path, ROOT)
+        orphans = [told(f).strip() for f in found if not f.source]
+        faults = rhythm(path) + links(path) + paths(path) + orphans
+        counted, failed = counted + len(found), failed + len(faults)
+        if faults or a.list:
+            print(path.name, *(f'  {line}' for line in faults), *(map(told, found) if a.list else ()), sep='\n')
     rest = [] if a.notebooks else site() + [f'{n} {c}' for n in OTHERS_READ for c in links(ROOT/n)]
     print(*rest, sep='\n', end='\n' if rest else '')
     failed += len(rest)
-    print(f'{counted} numbers in prose; {failed} faults, and {later} of rhythm in chapters that need not hold it yet')
+    print(f'{counted} numbers in prose; {failed} faults')
     return int(bool(failed))
 
 

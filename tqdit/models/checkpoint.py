@@ -265,12 +265,6 @@ def _of_diffusers(source, function): # -> name, weights by our names, metadata, 
         raise e if isinstance(e, CheckpointError) else CheckpointError(str(e)) from None
     return found.name, found.state, dict(config=json.dumps(config_dict(found.cfg))), found.doubts
 
-def _check_arguments(path, held): # of a training run, which may have been another network's
-    told = getattr(held.get('args'), '__dict__', {}) if isinstance(held, dict) else {}
-    if 'path_type' in told:
-        raise CheckpointError(f'{path}: expected a DiT, found arguments with path_type, like those of a SiT; '
-                              "tqdit.load and kind='sit' read a SiT")
-
 def _held(source, ema, function): # -> name, weights by our names, metadata, doubts
     "What a source holds, whatever it is."
     if source != 'tqdit-cifar10' and is_diffusers(source):
@@ -284,7 +278,6 @@ def _held(source, ema, function): # -> name, weights by our names, metadata, dou
         raise FileNotFoundError(f'{path}: a folder without config.json, its own or in transformer/; expected a DiT '
                                 'of diffusers, or the name of a checkpoint file (.safetensors, .pt or .pth)')
     held, meta = read_tensors(path)
-    _check_arguments(path, held)
     if 'format' in meta and 'policy' in meta:
         raise CheckpointError(f'{path}: expected a DiT in floats, found a quantized one; tqdit.load reads it')
     return path, weights_in(path, held, ema), meta, doubts_of_run(held)
