@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NOWHERE', 'LARGE', 'Unfit', 'plain_regions', 'check_fit', 'up64', 'Rows', 'new_step', 'Compiler', 'query_segments',
-           'probability_fields', 'Stack', 'float_vectors', 'signals_into', 'call_library', 'PassOn', 'fuse', 'stack_of',
+           'probability_fields', 'signals_into', 'call_library', 'Stack', 'float_vectors', 'PassOn', 'fuse', 'stack_of',
            'watched', 'layer_errors']
 
 # %% ../../../nbs/15i_stack.ipynb #st07
@@ -13,7 +13,7 @@ import ctypes
 import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
-from ..engines import settle, split_by_clamp
+from ..engines import patch_to, settle, split_by_clamp
 from ..layers import IntLinear, IntMatMul, IntModulation, at_group, has_numbers, is_stack
 from .engine import address, grid_of, native_threads, own_torch_threads
 from .library import (
@@ -38,21 +38,28 @@ def plain_regions(layer, i:int, most:int=1) -> list: # one or two settled region
         raise Unfit(f'{layer.name}: regions whose scales are tied')
     return regions
 
+# %% ../../../nbs/15i_stack.ipynb #1bf796cb
+_STEP_LAYERS = dict(linear=IntLinear, attention=IntMatMul, modulation=(IntModulation, nn.Linear))
+
+def _unfit_linear(layer): # why a linear layer is no step, or None
+    if layer.ranges:
+        return 'its input is divided by factors of its own'
+    if layer.pieces > 1:
+        return f'its weight has scales for {layer.pieces} groups of input channels'
+    if layer.branch is not None:
+        return 'a low-rank branch stands beside its codes'
+
+# %% ../../../nbs/15i_stack.ipynb #e0f3403c
 def check_fit(layers:dict, program:Program):
     "See that every layer of a program has a form that the steps know. Raises `Unfit`."
     for op in program.ops:
-        names = op.products if op.kind == 'attention' else (op.name,)
-        kinds = dict(linear=IntLinear, attention=IntMatMul, modulation=(IntModulation, nn.Linear)).get(op.kind)
-        for name in names if kinds else ():
+        kinds = _STEP_LAYERS.get(op.kind)
+        for name in (op.products or (op.name,)) if kinds else ():
             layer = layers[name]
             if not isinstance(layer, kinds):
                 raise Unfit(f'{name}: a {type(layer).__name__} is no step of a program')
-            if op.kind == 'linear' and layer.ranges:
-                raise Unfit(f'{name}: its input is divided by factors of its own')
-            if op.kind == 'linear' and layer.pieces > 1:
-                raise Unfit(f'{name}: its weight has scales for {layer.pieces} groups of input channels')
-            if op.kind == 'linear' and layer.branch is not None:
-                raise Unfit(f'{name}: a low-rank branch stands beside its codes')
+            if op.kind == 'linear' and (why := _unfit_linear(layer)):
+                raise Unfit(f'{name}: {why}')
 
 # %% ../../../nbs/15i_stack.ipynb #st11
 def up64(n): return -(-n//64)*64
@@ -71,19 +78,24 @@ class Rows:
             self.names[name] = len(self.list)
             row = width*size if ours else up64(width*size)
             self.list.append(dict(name=name, row_bytes=row, image_rows=1 if per_image else self.tokens, ours=ours))
-        number = self.names[name]
-        entry = self.list[number]
+        entry = self.list[self.names[name]]
         if not entry['ours']:
             entry['row_bytes'] = max(entry['row_bytes'], up64(width*size)) # values of one name share their memory
-        return Place(number, first*size)
+        return Place(self.names[name], first*size)
 
-    def floats(self, name, width, first=0, **kwargs): return self.place(name, width, 4, first=first, **kwargs)
-    def codes(self, name, width, first=0): return self.place(name, width, 1, first=first)
+# %% ../../../nbs/15i_stack.ipynb #628da737
+@patch_to(Rows)
+def floats(self, name, width, first=0, **kwargs): return self.place(name, width, 4, first=first, **kwargs)
 
-    def table(self, given:dict): # name -> tensor -> array of Buffer
-        rows = [Buffer(address(given[b['name']]) if b['ours'] else None, b['row_bytes'], b['image_rows'])
-                for b in self.list]
-        return (Buffer*len(rows))(*rows)
+@patch_to(Rows)
+def codes(self, name, width, first=0): return self.place(name, width, 1, first=first)
+
+# %% ../../../nbs/15i_stack.ipynb #44a90661
+@patch_to(Rows)
+def table(self, given:dict): # name -> tensor -> array of Buffer
+    rows = [Buffer(address(given[b['name']]) if b['ours'] else None, b['row_bytes'], b['image_rows'])
+            for b in self.list]
+    return (Buffer*len(rows))(*rows)
 
 # %% ../../../nbs/15i_stack.ipynb #st13
 NOWHERE = Place(-1, 0)
@@ -100,6 +112,7 @@ def new_step(kind:int, **fields) -> Step:
             setattr(step, name, v)
     return step
 
+# %% ../../../nbs/15i_stack.ipynb #48afcad8
 class Compiler:
     "Compiles a program for one group of timesteps."
     def __init__(self, program:Program, layers:dict, width:int, tokens:int):
@@ -119,8 +132,6 @@ class Compiler:
         self.names.append(name)
 
 # %% ../../../nbs/15i_stack.ipynb #st14
-from ..engines import patch_to
-
 @patch_to(Compiler)
 def modulation(self, op, reader):
     "SiLU and digits of the conditioning vector, and a product of both; or nothing, where floats are handed over."
@@ -138,6 +149,17 @@ def modulation(self, op, reader):
                       weight=layer.packed.weight.pointer, scale=address(layer.scale), bias=address(layer.bias),
                       factor=(1., 1.), zero=(64, 64), top=(127, 127)), op.name)
 
+# %% ../../../nbs/15i_stack.ipynb #37e66afc
+@patch_to(Compiler)
+def stream(self, name): # the place of tokens in floats, which are handed over
+    return self.rows.floats(name, self.width, ours=True)
+
+@patch_to(Compiler)
+def chunk(self, value, k): # the place of a modulation's chunk
+    place = self.rows.floats(value, 1, per_image=True)
+    return Place(place.buffer, 4*k*self.width)
+
+# %% ../../../nbs/15i_stack.ipynb #2be21060
 @patch_to(Compiler)
 def norm(self, op, reader):
     [region] = plain_regions(self.layers[reader.name], 0)
@@ -149,34 +171,30 @@ def norm(self, op, reader):
         NORM, width=self.width, eps=op.eps, source=self.stream(op.source),
         out=self.rows.codes(op.out, self.width), grid=(grid_of(region)[0],), **fields))
 
+# %% ../../../nbs/15i_stack.ipynb #ab922dd9
 @patch_to(Compiler)
-def chunk(self, value, k): # the place of a modulation's chunk
-    place = self.rows.floats(value, 1, per_image=True)
-    return Place(place.buffer, 4*k*self.width)
-
-@patch_to(Compiler)
-def stream(self, name): # the place of tokens in floats, which are handed over
-    return self.rows.floats(name, self.width, ours=True)
+def _product_step(self, op) -> Step:
+    "The product of a linear layer, from codes in one region or two; what becomes of it is still open."
+    layer = self.layers[op.name]
+    regions = plain_regions(layer, 0, most=2)
+    _, zeros, tops = zip(*map(grid_of, regions))
+    packed, names = layer.packed[0], (op.source, f'{op.source} 2')
+    places = [self.rows.codes(n, layer.in_features) for n, _ in zip(names, regions)]
+    return new_step(LINEAR, source=places[0], source2=places[1] if len(places) > 1 else NOWHERE, gelu=op.gelu,
+                    weight=packed.weight.pointer, scale=address(packed.scale), bias=address(packed.bias),
+                    factor=[r.scale for r in regions], zero=zeros, top=tops, regions=len(regions))
 
 # %% ../../../nbs/15i_stack.ipynb #st15
 @patch_to(Compiler)
 def linear(self, op, reader):
     "A product, and what its reader wants of it: floats, a sum with the residual stream, or codes."
-    layer = self.layers[op.name]
-    regions = plain_regions(layer, 0, most=2)
-    grids, zeros, tops = zip(*map(grid_of, regions))
-    packed, names = layer.packed[0], (op.source, f'{op.source} 2')
-    places = [self.rows.codes(n, layer.in_features) for n, _ in zip(names, regions)]
-    step = new_step(LINEAR, source=places[0], source2=places[1] if len(places) > 1 else NOWHERE, gelu=op.gelu,
-                    weight=packed.weight.pointer, scale=address(packed.scale), bias=address(packed.bias),
-                    factor=[r.scale for r in regions], zero=zeros, top=tops)
-    step.regions = len(regions)
+    step, wide = self._product_step(op), self.layers[op.name].out_features
     if op.gate:
         step.finish, step.out, step.gate = GATE, self.stream(op.out), self.chunk(*op.gate)
     elif reader is None or reader.kind not in ('linear', 'attention'):
-        step.finish, step.out = STORE, self.rows.floats(op.out, layer.out_features, ours=True)
+        step.finish, step.out = STORE, self.rows.floats(op.out, wide, ours=True)
     else:
-        self.as_codes(step, op, layer.out_features, reader)
+        self.as_codes(step, op, wide, reader)
     self.add(step, op.name)
 
 # %% ../../../nbs/15i_stack.ipynb #st16
@@ -188,6 +206,7 @@ def query_segments(layers, reader, width): # of the columns of q, k and v -> lis
     grids = [grid_of(r)[0] for r in regions]
     return [Segment(i*width, (i + 1)*width, factors[i], 1, (grids[i], Grid())) for i in range(3)]
 
+# %% ../../../nbs/15i_stack.ipynb #e9d82e41
 @patch_to(Compiler)
 def as_codes(self, step, op, width, reader):
     "Let a product write codes for its reader."
@@ -217,20 +236,52 @@ def probability_fields(layer) -> dict: # fields of a step
     [region] = plain_regions(layer, 0)
     return dict(first=grid_of(region)[0], step=region.scale)
 
+# %% ../../../nbs/15i_stack.ipynb #313cacbc
 @patch_to(Compiler)
 def attention(self, op, reader):
     qk, av = (self.layers[n] for n in op.products)
-    (q, _), (k, _), (v, _) = ((r, 0) for r in plain_regions(qk, 0) + plain_regions(qk, 1) + plain_regions(av, 1))
+    q, k, v = plain_regions(qk, 0) + plain_regions(qk, 1) + plain_regions(av, 1)
     zeros = [grid_of(r)[1] for r in (q, k, v)]
     fields = probability_fields(av)
     first, step = fields.pop('first'), fields.pop('step')
-    [after] = plain_regions(self.layers[reader.name], 0)
+    [wanted] = plain_regions(self.layers[reader.name], 0)
     place = [self.rows.codes(op.source, 3*self.width, first=i*self.width) for i in range(3)]
     self.add(new_step(
         ATTENTION, finish=CODES, heads=op.heads, width=self.width//op.heads,
         source=place[0], keys=place[1], values=place[2], out=self.rows.codes(op.out, self.width),
         zero=(zeros[0],), key_zero=zeros[1], value_zero=zeros[2],
-        factor=(q.scale*k.scale, step*v.scale), grid=(first, grid_of(after)[0]), **fields), op.products[1])
+        factor=(q.scale*k.scale, step*v.scale), grid=(first, grid_of(wanted)[0]), **fields), op.products[1])
+
+# %% ../../../nbs/15i_stack.ipynb #st21
+def signals_into(caught:list): # a generator of answers to "shall I stop?"
+    """Answers 0 until a signal's handler raises; then 1. Python runs handlers where code goes on after a signal, which
+    for a function is before its first line, but for a generator is where it stands: within this `try`."""
+    try:
+        while True:
+            yield 0
+    except GeneratorExit: # nobody asks any more
+        return
+    except BaseException as e:
+        caught.append(e)
+    while True:
+        yield 1
+
+# %% ../../../nbs/15i_stack.ipynb #37bcf204
+def call_library(steps:list, rows:Rows, given:dict, images:int,
+                 seconds=None): # an array of c_double, which gets the time of each step
+    "Hand tables over to C. What a signal raises, Ctrl-C above all, ends the run and is raised here."
+    caught = []
+    asked = signals_into(caught)
+    next(asked) # up to its first answer
+    table, buffers = (Step*len(steps))(*steps), rows.table(given)
+    call = Call(steps=ctypes.addressof(table), step_count=len(table),
+                buffers=ctypes.addressof(buffers), buffer_count=len(buffers), images=images,
+                threads=native_threads(), stop=Stop(asked.__next__),
+                seconds=None if seconds is None else ctypes.addressof(seconds))
+    status = library().tq_run(ctypes.byref(call))
+    if caught:
+        raise caught[0]
+    check(status)
 
 # %% ../../../nbs/15i_stack.ipynb #st19
 class Stack(nn.Module):
@@ -247,18 +298,54 @@ class Stack(nn.Module):
                 self.compiled(1) # raises `Unfit` where something does not fit
         self.tables.clear()
 
-    def by_name(self) -> dict: # name -> layer
-        return {n.replace('/', '.'): m for n, m in self.layers.items()}
-
-    def compiled(self, tokens:int) -> Compiler:
-        "The program for the group that the clock shows."
-        key = self.clock.g, tokens
-        if key not in self.tables:
-            self.tables[key] = Compiler(self.program, self.by_name(), self.width, tokens).compile()
-        return self.tables[key]
-
     def __getstate__(self): return {**self.__dict__, 'tables': {}} # addresses hold for this object only
     def extra_repr(self): return f'{len(self.program.ops)} steps for {len(self.program.modules)} modules'
+
+# %% ../../../nbs/15i_stack.ipynb #98300454
+@patch_to(Stack)
+def by_name(self) -> dict: # name -> layer
+    return {n.replace('/', '.'): m for n, m in self.layers.items()}
+
+@patch_to(Stack)
+def compiled(self, tokens:int) -> Compiler:
+    "The program for the group that the clock shows."
+    key = self.clock.g, tokens
+    if key not in self.tables:
+        self.tables[key] = Compiler(self.program, self.by_name(), self.width, tokens).compile()
+    return self.tables[key]
+
+# %% ../../../nbs/15i_stack.ipynb #ba7b5bdb
+LARGE = 2**22 # weights: more than a core should read alone
+
+def float_vectors(layer:nn.Linear, x:Tensor): # (B, in) -> (B, out)
+    "A modulation that stayed in floats."
+    with own_torch_threads(native_threads() if layer.weight.numel() > LARGE else 1):
+        return layer(x)
+
+# %% ../../../nbs/15i_stack.ipynb #368c9101
+@patch_to(Stack)
+def memory(self, compiled, inputs) -> dict: # value -> tensor
+    "What is handed over to C: a copy of the tokens, which steps change; modulations that stayed in floats; the output."
+    given = {n: x.contiguous() for n, x in zip(self.program.inputs, inputs)}
+    tokens = self.program.inputs[0]
+    given[tokens] = given[tokens].clone()
+    layers = self.by_name()
+    for op in self.program.ops:
+        if op.kind == 'modulation' and isinstance(layers[op.name], nn.Linear):
+            given[op.out] = float_vectors(layers[op.name], F.silu(given[op.source]))
+    if self.program.output not in given: # else the steps change what is there
+        last = layers[self.program.ops[-1].name]
+        given[self.program.output] = torch.empty(*inputs[0].shape[:2], last.out_features)
+    return given
+
+# %% ../../../nbs/15i_stack.ipynb #15a4aaea
+@patch_to(Stack)
+def run(self, *inputs:Tensor): # tokens (B, N, D), and vectors (B, D)
+    "Run for one group of timesteps."
+    compiled = self.compiled(inputs[0].shape[1])
+    given = self.memory(compiled, inputs)
+    call_library(compiled.steps, compiled.rows, given, len(inputs[0]))
+    return given[self.program.output]
 
 # %% ../../../nbs/15i_stack.ipynb #st20
 @patch_to(Stack)
@@ -277,66 +364,6 @@ def forward(self, *inputs:Tensor):
             out = y.new_empty(len(g), *y.shape[1:])
         out[mine] = y
     return out
-
-@patch_to(Stack)
-def run(self, *inputs:Tensor): # tokens (B, N, D), and vectors (B, D)
-    "Run for one group of timesteps."
-    compiled = self.compiled(inputs[0].shape[1])
-    given = self.memory(compiled, inputs)
-    call_library(compiled.steps, compiled.rows, given, len(inputs[0]))
-    return given[self.program.output]
-
-LARGE = 2**22 # weights: more than a core should read alone
-
-def float_vectors(layer:nn.Linear, x:Tensor): # (B, in) -> (B, out)
-    "A modulation that stayed in floats."
-    with own_torch_threads(native_threads() if layer.weight.numel() > LARGE else 1):
-        return layer(x)
-
-@patch_to(Stack)
-def memory(self, compiled, inputs) -> dict: # value -> tensor
-    "What is handed over to C: a copy of the tokens, which steps change; modulations that stayed in floats; the output."
-    given = {n: x.contiguous() for n, x in zip(self.program.inputs, inputs)}
-    tokens = self.program.inputs[0]
-    given[tokens] = given[tokens].clone()
-    layers = self.by_name()
-    for op in self.program.ops:
-        if op.kind == 'modulation' and isinstance(layers[op.name], nn.Linear):
-            given[op.out] = float_vectors(layers[op.name], F.silu(given[op.source]))
-    if self.program.output not in given: # else the steps change what is there
-        last = layers[self.program.ops[-1].name]
-        given[self.program.output] = torch.empty(*inputs[0].shape[:2], last.out_features)
-    return given
-
-# %% ../../../nbs/15i_stack.ipynb #st21
-def signals_into(caught:list): # a generator of answers to "shall I stop?"
-    """Answers 0 until a signal's handler raises; then 1. Python runs handlers where code goes on after a signal, which
-    for a function is before its first line, but for a generator is where it stands: within this `try`."""
-    try:
-        while True:
-            yield 0
-    except GeneratorExit: # nobody asks any more
-        return
-    except BaseException as e:
-        caught.append(e)
-    while True:
-        yield 1
-
-def call_library(steps:list, rows:Rows, given:dict, images:int,
-                 seconds=None): # an array of c_double, which gets the time of each step
-    "Hand tables over to C. What a signal raises, Ctrl-C above all, ends the run and is raised here."
-    caught = []
-    asked = signals_into(caught)
-    next(asked) # up to its first answer
-    table, buffers = (Step*len(steps))(*steps), rows.table(given)
-    call = Call(steps=ctypes.addressof(table), step_count=len(table),
-                buffers=ctypes.addressof(buffers), buffer_count=len(buffers), images=images,
-                threads=native_threads(), stop=Stop(asked.__next__),
-                seconds=None if seconds is None else ctypes.addressof(seconds))
-    status = library().tq_run(ctypes.byref(call))
-    if caught:
-        raise caught[0]
-    check(status)
 
 # %% ../../../nbs/15i_stack.ipynb #st23
 class PassOn(nn.Module):
@@ -357,6 +384,7 @@ def fuse(net:nn.Module, # with integer layers of the native engine
         put(net, name, PassOn())
     put(net, program.modules[0], stack)
 
+# %% ../../../nbs/15i_stack.ipynb #1c7c9f1e
 def stack_of(net:nn.Module): # -> Stack or None
     "The stack that runs a network's blocks, if there is one."
     return next((m for m in net.modules() if isinstance(m, Stack)), None)
@@ -372,6 +400,7 @@ def watched(compiled:Compiler, k:int, given:dict, shape:tuple) -> Tensor: # floa
     call_library([*steps, last], rows, {**given, 'watched': out}, shape[0])
     return out
 
+# %% ../../../nbs/15i_stack.ipynb #0aa75091
 @patch_to(Stack)
 @torch.no_grad()
 def outputs(self, *inputs:Tensor) -> dict: # name of a layer -> its output
