@@ -55,6 +55,7 @@ def switches(isa:str=None # one of `ISAS`; None leaves everybody what the proces
     others = zip(('ONEDNN_MAX_CPU_ISA', 'ATEN_CPU_CAPABILITY', 'MKL_ENABLE_INSTRUCTIONS'), ISAS[isa])
     return dict(TQDIT_ISA=isa, **dict(others))
 
+# %% ../../nbs/16_machine.ipynb #348e3f23
 def forced_isa() -> str: # or None
     "What this process was told to use."
     return os.environ.get('TQDIT_ISA') or None
@@ -94,6 +95,7 @@ def _reordered(M, K, N): # oneDNN, with a weight in its own order
     w = ops._reorder_linear_weight(torch.randn(N, K).to_mkldnn(), M)
     return lambda: ops._linear_pointwise(x, w, None, 'none', [], '')
 
+# %% ../../nbs/16_machine.ipynb #e15d9dfa
 def _bytes(M, K, N): # codes below 128, whose sums of pairs fit into 16 bits on every processor
     ops = torch.ops.onednn
     codes = torch.randint(0, 127, (M, K), dtype=torch.uint8)
@@ -131,6 +133,7 @@ def product_probe(*makers, sizes=SIZES) -> Callable: # -> billion operations a s
     _, operations, best = max(found, key=lambda v: v[0])
     return lambda: operations/fastest(best, 3, .05)
 
+# %% ../../nbs/16_machine.ipynb #725b4410
 def copy_rate(numbers:int=2**26) -> float: # GB/s, read and written
     "The fastest copy of float32 numbers, more than any cache holds."
     a, b = torch.ones(numbers), torch.empty(numbers)
@@ -145,6 +148,7 @@ def native_peak(seconds:float=.1): # billion operations a second, or None withou
     except (ImportError, RuntimeError): # not compiled, or not for this machine
         return None
 
+# %% ../../nbs/16_machine.ipynb #2422dffa
 def probes(sizes=SIZES) -> dict: # name -> callable: billion operations a second, for 'copy' GB/s
     "Short measurements of the roof, which can be repeated between other measurements."
     linear = _floats(torch.float32)
@@ -157,6 +161,7 @@ def roof(sizes=SIZES) -> dict: # billion operations a second by number format, G
     "The fastest products and the fastest copy of this machine, and its integer peak where it can be measured."
     return {k: f() for k, f in probes(sizes).items()}
 
+# %% ../../nbs/16_machine.ipynb #a648407f
 def integer_peak(roof:dict) -> float: # billion operations a second
     "The most that the multipliers of bytes can do: measured in registers, or else the fastest product."
     return roof.get('peak') or roof['int8']
@@ -171,29 +176,36 @@ def of_peak(work:dict, ms:float, peak:float # billion operations a second
     "The part of the integer peak that an evaluation of so many milliseconds reaches."
     return operations(work)/(1e6*ms*peak)
 
-# %% ../../nbs/16_machine.ipynb #16a00018
+# %% ../../nbs/16_machine.ipynb #a39aebac
 _KIND = dict(linear='linear', weight='linear', product='attention', modulation='modulation')
 
 def _operations(module, args, out): # of one part
     inner = args[0].shape[-1] if not hasattr(module, 'weight') else module.weight[0].numel()
     return 2*inner*out.numel()
 
+# %% ../../nbs/16_machine.ipynb #17ccf2ff
+def _without_numbers(model, batch): # the network on `meta`, and its inputs
+    anatomy, facts = anatomy_of(model), facts_of(model)
+    with torch.device('meta'):
+        net = anatomy.explicit(anatomy.build(anatomy.config(model))).eval()
+        x, t, y = torch.zeros(batch, *facts.shape), *torch.zeros(2, batch, dtype=torch.long)
+    return net, (x, anatomy.to_time(t), y)
+
+# %% ../../nbs/16_machine.ipynb #16a00018
 @torch.no_grad()
 def work(model:nn.Module, # a network with an anatomy, on any device, 'meta' too
         batch:int=1 # images evaluated together
         ) -> dict: # operations by kind, and parameters
     "Operations of one evaluation (linear layers on tokens, attention, modulation), and the weights that they read."
-    anatomy, facts, total = anatomy_of(model), facts_of(model), dict(linear=0, attention=0, modulation=0, parameters=0)
-    with torch.device('meta'):
-        net = anatomy.explicit(anatomy.build(anatomy.config(model))).eval()
-        x, t, y = torch.zeros(batch, *facts.shape), *torch.zeros(2, batch, dtype=torch.long)
+    total = dict(linear=0, attention=0, modulation=0, parameters=0)
+    net, inputs = _without_numbers(model, batch)
     def count(kind):
         def hook(module, args, out):
             total[kind] += _operations(module, args, out)
         return hook
-    for part in anatomy.parts(net):
+    for part in anatomy_of(model).parts(net):
         module = net.get_submodule(part.name)
         module.register_forward_hook(count(_KIND[part.kind]))
         total['parameters'] += module.weight.numel() if hasattr(module, 'weight') else 0
-    net(x, anatomy.to_time(t), y)
+    net(*inputs)
     return total

@@ -41,12 +41,32 @@ def known(name:str) -> Peer:
         raise ValueError(f'unknown rival {name!r}; known are {", ".join(PEERS)}')
     return PEERS[name]
 
+# %% ../../nbs/16b_peers.ipynb #7ea5839b
 def example_inputs(model:nn.Module, batch:int, seed:int=0) -> tuple: # x (B, C, H, W), t (B,), y (B,)
     "What everybody is timed on: noise, the middle of time, and the first classes."
     facts = facts_of(model)
     x = torch.randn(batch, *facts.shape, generator=torch.Generator().manual_seed(seed))
     t = torch.full((batch,), facts.train_steps//2)
     return x, anatomy_of(model).to_time(t), torch.arange(batch) % facts.classes
+
+# %% ../../nbs/16b_peers.ipynb #16b00019
+def reason(e:Exception) -> str:
+    "What went wrong in a foreign package, in one line."
+    first = next(iter(str(e).strip().splitlines()), '')
+    return f'{type(e).__name__}: {first}'[:200]
+
+# %% ../../nbs/16b_peers.ipynb #4b527f9e
+def prepare(name:str, model:nn.Module, args:tuple, threads:int): # -> callable or None, reason or None
+    "A rival ready to be called, or the reason why it cannot be. Raises `ValueError` for an unknown name."
+    p = known(name)
+    try:
+        with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+            warnings.simplefilter('ignore') # other packages' business
+            f = p.start(p.graph(model, args, folder) if p.graph else model, args, threads)
+            f()
+        return f, None
+    except Exception as e: # whatever breaks in a foreign package
+        return None, reason(e)
 
 # %% ../../nbs/16b_peers.ipynb #16b0000b
 def _frozen(model): # a copy to work on
@@ -98,6 +118,7 @@ def _torch_dynamic(model, args, threads):
         net = quantize_dynamic(model, _linear_parts(model), dtype=torch.qint8)
     return lambda: net(*args)
 
+# %% ../../nbs/16b_peers.ipynb #5377ae62
 @peer('torchao int8 dynamic, compiled', room=8)
 def _torchao_dynamic(model, args, threads):
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
@@ -120,6 +141,7 @@ def _onnx_int8_graph(model, args, folder): # weights are codes, ranges of inputs
     quantize_dynamic(graph, out, weight_type=QuantType.QInt8, use_external_data_format=large)
     return out
 
+# %% ../../nbs/16b_peers.ipynb #5ebc013f
 def _session(path, args, threads):
     import onnxruntime as ort
     options = ort.SessionOptions()
@@ -130,8 +152,8 @@ def _session(path, args, threads):
     feed = {i.name: v.numpy() for i, v in zip(session.get_inputs(), args)}
     return lambda: torch.from_numpy(session.run(None, feed)[0])
 
-peer('ONNX Runtime fp32', _onnx_graph)(_session)
-peer('ONNX Runtime int8 dynamic', _onnx_int8_graph, room=2)(_session)
+PEERS['ONNX Runtime fp32'] = Peer(_session, _onnx_graph)
+PEERS['ONNX Runtime int8 dynamic'] = Peer(_session, _onnx_int8_graph, room=2)
 
 # %% ../../nbs/16b_peers.ipynb #16b00017
 def _openvino_graph(model, args, folder): # -> path
@@ -151,43 +173,28 @@ def _openvino_int8_graph(model, args, folder):
     ov.save_model(nncf.quantize(graph, data, subset_size=1, model_type=nncf.ModelType.TRANSFORMER), out)
     return out
 
+# %% ../../nbs/16b_peers.ipynb #fb043c1d
 def _has_bf16(core): # OpenVINO looks at the processor, and not at what oneDNN was kept to
     narrow = os.environ.get('ONEDNN_MAX_CPU_ISA') in ('SSE41', 'AVX2', 'AVX2_VNNI')
     return not narrow and 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
 
+def _float_format(precision, half): # what OpenVINO computes floats in; half: does the processor have bfloat16?
+    if precision == 'bf16' and not half:
+        raise RuntimeError('this processor has no bfloat16')
+    return ('bf16' if half else 'f32') if precision == 'int8' else precision
+
+# %% ../../nbs/16b_peers.ipynb #03df97a5
 def _openvino(path, args, threads, precision):
     import openvino as ov
     core = ov.Core()
-    half = _has_bf16(core)
-    if precision == 'bf16' and not half:
-        raise RuntimeError('this processor has no bfloat16')
-    floats = 'bf16' if precision == 'int8' and half else 'f32' if precision == 'int8' else precision
-    settings = dict(INFERENCE_NUM_THREADS=threads, NUM_STREAMS=1, INFERENCE_PRECISION_HINT=floats,
-                    PERFORMANCE_HINT='LATENCY')
+    settings = dict(INFERENCE_NUM_THREADS=threads, NUM_STREAMS=1, PERFORMANCE_HINT='LATENCY',
+                    INFERENCE_PRECISION_HINT=_float_format(precision, _has_bf16(core)))
     request = core.compile_model(path, 'CPU', settings).create_infer_request()
     feed = [v.numpy() for v in args]
     def run():
         return torch.from_numpy(next(iter(request.infer(feed, share_inputs=True, share_outputs=True).values())))
     return run
 
-peer('OpenVINO fp32', _openvino_graph)(partial(_openvino, precision='f32'))
-peer('OpenVINO bf16', _openvino_graph, room=3)(partial(_openvino, precision='bf16'))
-peer('OpenVINO int8 (NNCF)', _openvino_int8_graph, room=2)(partial(_openvino, precision='int8'))
-
-# %% ../../nbs/16b_peers.ipynb #16b00019
-def reason(e:Exception) -> str:
-    "What went wrong in a foreign package, in one line."
-    first = next(iter(str(e).strip().splitlines()), '')
-    return f'{type(e).__name__}: {first}'[:200]
-
-def prepare(name:str, model:nn.Module, args:tuple, threads:int): # -> callable or None, reason or None
-    "A rival ready to be called, or the reason why it cannot be. Raises `ValueError` for an unknown name."
-    p = known(name)
-    try:
-        with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-            warnings.simplefilter('ignore') # other packages' business
-            f = p.start(p.graph(model, args, folder) if p.graph else model, args, threads)
-            f()
-        return f, None
-    except Exception as e: # whatever breaks in a foreign package
-        return None, reason(e)
+PEERS['OpenVINO fp32'] = Peer(partial(_openvino, precision='f32'), _openvino_graph)
+PEERS['OpenVINO bf16'] = Peer(partial(_openvino, precision='bf16'), _openvino_graph, room=3)
+PEERS['OpenVINO int8 (NNCF)'] = Peer(partial(_openvino, precision='int8'), _openvino_int8_graph, room=2)

@@ -119,17 +119,20 @@ def compile_file(tools:Tools, file:Path, extra:list, objects:Path) -> Path: # of
     run_tool([*tools.compiler, *tools.flags, *extra, '-c', file.name, '-o', str(out)], file.parent)
     return out
 
+# %% ../../../nbs/15f_build.ipynb #41d06f28
 def result_or_reason(future) -> tuple: # (object or None, None or why)
     try:
         return future.result(), None
     except BuildError as e:
         return None, str(e)
 
+# %% ../../../nbs/15f_build.ipynb #2756a0c3
+def _optional_files(sources): # instruction set, on any processor -> its file
+    return {n: sources/f'isa_{n}.c' for sets in ISA_FLAGS.values() for n in sets}
+
 def compile_all(tools:Tools, sources:Path, objects:Path) -> tuple: # objects, instruction sets, {name: why left out}
     "All files that concern the target. Raises `BuildError` where one fails that is not an instruction set's."
-    names = [n for sets in ISA_FLAGS.values() for n in sets]
-    optional = {n: sources/f'isa_{n}.c' for n in names}
-    library = sources/'library.c'
+    optional, library = _optional_files(sources), sources/'library.c'
     needed = sorted({*sources.glob('*.c')} - {*optional.values(), library})
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         tried = {n: pool.submit(compile_file, tools, optional[n], [*f.split(), *tools.vector_flags], objects)
@@ -137,7 +140,7 @@ def compile_all(tools:Tools, sources:Path, objects:Path) -> tuple: # objects, in
         made = [pool.submit(compile_file, tools, file, [], objects) for file in needed]
     found = {n: result_or_reason(future) for n, future in tried.items()}
     sets = {n: out for n, (out, _) in found.items() if out}
-    without = [f'-DTQ_WITHOUT_{n.upper()}' for n in names if n not in sets]
+    without = [f'-DTQ_WITHOUT_{n.upper()}' for n in optional if n not in sets]
     out = [*sets.values(), *(m.result() for m in made), compile_file(tools, library, without, objects)]
     return out, ['plain', *sets], {n: why for n, (_, why) in found.items() if why}
 
@@ -157,6 +160,7 @@ def put_in_place(file:Path, place:Path):
     except OSError as e:
         raise BuildError(f'{place} cannot be written: {e.strerror}')
 
+# %% ../../../nbs/15f_build.ipynb #9a699d89
 def link(tools:Tools, objects:list, place:Path):
     "Objects become a library."
     out = objects[0].parent/place.name
@@ -181,6 +185,7 @@ class Built(NamedTuple):
         return (f'{self.path.name} for {self.target.cpu} {self.target.system}: {" ".join(self.sets)}{left}; '
                 f'{self.path.stat().st_size/1024:.0f} KB; {self.compiler}; {self.seconds:.1f} s')
 
+# %% ../../../nbs/15f_build.ipynb #3e013dad
 def build_library(folder:Path=HERE, # where to put it
                   compiler:str=None, # by default $CC, else cc, gcc or clang
                   sources:Path=HERE, # where the C is
@@ -201,6 +206,7 @@ def is_current(library:Path=LIBRARY, sources:Path=HERE) -> bool:
     made_of = [*sources.glob('*.[ch]'), *sources.glob('build.py')]
     return library.exists() and library.stat().st_mtime > max(f.stat().st_mtime for f in made_of)
 
+# %% ../../../nbs/15f_build.ipynb #db47fe9c
 def main(args:list=None):
     "Compile the library, and say in one line what came of it."
     p = argparse.ArgumentParser(prog='python -m tqdit.integer.native.build', description=main.__doc__)
