@@ -121,7 +121,7 @@ def _sum_of_products(operands, weights, scales, bias): # of whole numbers, (out,
 
 # %% ../../nbs/10b_layers.ipynb #114edb14
 def _each_sample(x, product): # product(rows) of all samples, (B, ..., out)
-    if x.ndim < 3 or len(x) < 2 or x.device.type != 'cpu' or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or x.device.type != 'cpu' or x.ndim < 3 or len(x) < 2:
         return product(slice(None))
     return torch.cat([product(slice(i, i + 1)) for i in range(len(x))])
 
