@@ -130,6 +130,8 @@ def _rows_of(s, q, rows): # a scale for each sample is cut, one for all stays
 
 def _summed(operands, weights, scales, bias): # as `_sum_of_products`, one sample after the other
     def product(rows):
+        if rows == slice(None):
+            return _sum_of_products(operands, weights, scales, bias)
         cut = [[(q[rows], _rows_of(s, q, rows)) for q, s in group] for group in operands]
         return _sum_of_products(cut, weights, scales, bias)
     return _each_sample(operands[0][0][0], product)
