@@ -62,8 +62,8 @@ class FeatureExtractorClassifier(PooledExtractor):
         return tuple(seen[n] for n in self.features_list)
 
 # %% ../../nbs/13_features.ipynb #b25bdedf
-if CLASSIFIER not in FEATURE_EXTRACTORS_REGISTRY:
-    register_feature_extractor(CLASSIFIER, FeatureExtractorClassifier)
+FEATURE_EXTRACTORS_REGISTRY.pop(CLASSIFIER, None) # the newest counts
+register_feature_extractor(CLASSIFIER, FeatureExtractorClassifier)
 
 # %% ../../nbs/13_features.ipynb #13eff002
 EFFICIENTNET = 'efficientnet-lite0'
@@ -126,8 +126,8 @@ def _forward(self, x): # uint8, shape (B, 3, H, W)
 FeatureExtractorEfficientNet.look, FeatureExtractorEfficientNet.forward = _look, _forward
 
 # %% ../../nbs/13_features.ipynb #2067967f
-if EFFICIENTNET not in FEATURE_EXTRACTORS_REGISTRY:
-    register_feature_extractor(EFFICIENTNET, FeatureExtractorEfficientNet)
+FEATURE_EXTRACTORS_REGISTRY.pop(EFFICIENTNET, None) # the newest counts
+register_feature_extractor(EFFICIENTNET, FeatureExtractorEfficientNet)
 
 # %% ../../nbs/13_features.ipynb #13fea001
 def weights_digest(net:nn.Module) -> str: # 16 hexadecimal digits
