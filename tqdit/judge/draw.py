@@ -400,17 +400,24 @@ def _measured(model, tally, features, ref, metrics, against, pairs, how): # numb
     return {features.terms.get(k, k): v for k, v in out.items()}
 
 # %% ../../nbs/13d_draw.ipynb #987535ee
-def evaluate(model:nn.Module, samples:int=10_000, steps:int=50, sampler:str='ddim',
+#| code-fold: true
+def evaluate(model:nn.Module,
+        samples:int=10_000, # images
+        steps:int=50, sampler:str='ddim',
         guidance:float=1.5, # guidance scale; a model without a null class is not guided
-        seed:int=0, features=CLASSIFIER, # or 'inception-v3-compat', or `Features`
+        seed:int=0,
+        features=CLASSIFIER, # or 'inception-v3-compat', or `Features`
         weights=None, # file of their weights; by default shipped, or torch-fidelity's own download
         reference=None, # file of a `Reference`, or one; by default of CIFAR-10's training images
         metrics=None, # names; by default all that the number of images suffices for
         against:nn.Module=None, # a model to compare the first images with, for PSNR
-        pairs:int=64, batch_size:int=500, # how many of them, at most all; images drawn together
-        resume=None, progress:bool=True, # a folder for what is finished; a progress bar
+        pairs:int=64, # how many of them, at most all
+        batch_size:int=500, # images drawn together
+        resume=None, # folder for what is finished
+        progress:bool=True, # show a bar
         decode=None, # for latents: a function to images in [-1, 1]
-        images=None) -> dict: # folder for all images as PNG; numbers by name, None in all processes but the first
+        images=None # folder for all images as PNG
+        ) -> dict: # numbers by name; None in all processes but the first
     "Draw images of a model and measure them. Raises `ValueError`, before anything is drawn, for what cannot be done."
     features, ref = _judges(model, features, weights, reference)
     metrics, few = _usable_metrics(metrics, ref, samples), min(pairs, samples)

@@ -648,11 +648,14 @@ def _run_rows(record, files, works, who, folder, how, steps): # who: our engines
     record.write()
 
 # %% ../../nbs/16c_bench.ipynb #16c00026
+#| code-fold: true
 def bench(model:str='tqdit-cifar10', # shipped, a checkpoint, or an official name such as 'DiT-XL/2' for a stand-in
         out='bench.json', # the record; a run that finds one goes on from it
         batches=(1, 2, 8), bits=('W8A8', 'W6A6'), rounds:int=9, threads:int=None,
-        rivals=None, engines=None, # names; by default all rivals, and all engines of ours but the reference
-        patience:float=15., limit:float=600., # how many times as long as ours, and seconds to get ready, are too much
+        rivals=None, # names; by default all
+        engines=None, # ours; by default all but the reference
+        patience:float=15., # whoever needs so many times as long as our first is left out
+        limit:float=600., # whoever needs so many seconds to get ready, too
         steps:int=20, # of one timed run of the sampler; 0 for none
         heads:int=None, # of a checkpoint whose width is none of the official ones
         isa:str=None, # one of `ISAS`, for everybody who can be kept to it; by default `TQDIT_ISA`

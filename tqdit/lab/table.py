@@ -351,6 +351,7 @@ def _go_on(table, todo, calibration, seconds): # if there is anything to do
         parts.rmdir()
 
 # %% ../../nbs/17_table.ipynb #bd369c9c
+#| code-fold: true
 def run_table(model:nn.Module, # in full precision
         out, # JSON record; runs that it holds already are not drawn again
         methods, # names or titles; 'Q-DiT@W6A6,W4A4' has widths of its own
@@ -358,9 +359,11 @@ def run_table(model:nn.Module, # in full precision
         runs, # to draw for every row: `Run`s, or such tuples
         reference:Reference, features:Features,
         calibration:Calibration=None, # what the methods may look at
-        guidance:float=1.5, batch_size:int=500, compile:bool=False, half:bool=False, # float16 between the quantizers
+        guidance:float=1.5, batch_size:int=500,
+        compile:bool=False, half:bool=False, # compiled blocks; float16 between the quantizers
         seconds:float=math.inf, # begin no further row after this time
-        pictures=None, progress:bool=True, # folder for the first images of every row; show a bar
+        pictures=None, # folder for the first images of every row
+        progress:bool=True, # show a bar
         second:Judge=None, # a further network that looks at the same images, and its reference
         share:tuple=(1, 1), # (i, n): of the rows that `known` lacks, this process draws every n-th, from the i-th
         known=() # rows of another record, whose runs are not drawn

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
 from ..engines import patch_to, settle, split_by_clamp
-from ..layers import IntLinear, IntMatMul, IntModulation, at_group, has_numbers, is_stack
+from ..layers import IntLinear, IntMatMul, IntModulation, at_group, has_numbers, is_stack, run_by_group
 from .engine import address, grid_of, native_threads, own_torch_threads
 from .library import (
     ATTENTION, CODES, GATE, LINEAR, NORM, QUANTIZE, STORE,
@@ -351,19 +351,7 @@ def run(self, *inputs:Tensor): # tokens (B, N, D), and vectors (B, D)
 @patch_to(Stack)
 def forward(self, *inputs:Tensor):
     "Run for one group of timesteps, or for each group of a mixed batch. Gradients end here."
-    inputs = [x.detach().float() for x in inputs]
-    g = self.clock.g
-    if not torch.is_tensor(g):
-        return self.run(*inputs)
-    out = None
-    for group in g.unique().tolist():
-        mine = g == group
-        with at_group(self.clock, group):
-            y = self.run(*(x[mine] for x in inputs))
-        if out is None:
-            out = y.new_empty(len(g), *y.shape[1:])
-        out[mine] = y
-    return out
+    return run_by_group(self.clock, self.run, *inputs)
 
 # %% ../../../nbs/15i_stack.ipynb #st23
 class PassOn(nn.Module):
