@@ -132,15 +132,24 @@ def gptq(
 # %% ../../nbs/12b_search.ipynb #2c6fe034
 def _nearest(W, s, bits): return (W/s).round().clamp(*code_range(bits)) # codes
 
-def _row_damage(d, H): return ((d @ H)*d).sum(1) # of each row of d (out, in): d H d
+def _row_damage(d, H): # of each row of d (out, in): d H d; H is None for the identity
+    return (d.square() if H is None else (d @ H)*d).sum(1)
 
 def _best_scale(W, H, s, bits, n): # of n fractions of each row's scale s (out, 1) the one with the least damage
+    def errors(s): return _nearest(W, s, bits)*s - W
     grid = torch.linspace(0.5, 1., n, device=W.device)[:, None, None]
-    scales = promising(lambda s: _nearest(W, s, bits)*s - W, H, s*grid) # (m, out, 1)
-    tried = torch.stack([_row_damage(_nearest(W, s, bits)*s - W, H) for s in scales]) # (m, out)
+    scales = promising(errors, _moments_or_one(W, H), s*grid) # (m, out, 1)
+    tried = torch.stack([_row_damage(errors(s), H) for s in scales]) # (m, out)
     return scales.gather(0, tried.argmin(0)[None, :, None])[0]
 
 # %% ../../nbs/12b_search.ipynb #d3f8f94f
+def _moments(H): # a layer whose input was always zero has none: its weights' own error decides
+    return None if H is None or not H.any() else H.float()
+
+def _moments_or_one(W, H): # the same, and the identity where there are none
+    H = _moments(H)
+    return torch.eye(W.shape[1], device=W.device) if H is None else H
+
 WIDE = 1024 # input channels; wider layers try fewer scales in full
 
 def promising(
@@ -174,19 +183,16 @@ def fit_weight(
     if rule in ('search', 'gptq'):
         s = _best_scale(W, H, s, bits, n)
     if rule == 'gptq':
-        q, e = _better(W, H, s, _nearest(W, s, bits), gptq(W, H, s, bits))
+        q, e = _better(W, H, s, _nearest(W, s, bits), gptq(W, _moments_or_one(W, H), s, bits))
         return q, s, e
-    q = gptq(W, H, s, bits) if rule == 'roundings' else _nearest(W, s, bits)
+    q = gptq(W, _moments_or_one(W, H), s, bits) if rule == 'roundings' else _nearest(W, s, bits)
     return q, s, _row_damage(q*s - W, H)
 
 # %% ../../nbs/12b_search.ipynb #378dd216
-def _moments_or_one(W, H): # a layer whose input was always zero has no moments: its weights' own error decides
-    return torch.eye(W.shape[1], device=W.device) if H is None or not H.any() else H.float()
-
-def _prepared(W, H, bits): # weights as floats, moments, and the min-max scale of each row
+def _prepared(W, H, bits): # weights as floats, moments or None, and the min-max scale of each row
     W = W.float()
     s = W.abs().amax(1, keepdim=True).clamp(min=1e-12)/code_range(bits)[1]
-    return W, _moments_or_one(W, H), s
+    return W, _moments(H), s
 
 # %% ../../nbs/12b_search.ipynb #806c60ac
 def damage_by_width(
