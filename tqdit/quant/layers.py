@@ -120,21 +120,23 @@ def _sum_of_products(operands, weights, scales, bias): # of whole numbers, (out,
     return y
 
 # %% ../../nbs/10b_layers.ipynb #114edb14
-def _each_sample(x, product): # product(rows) of all samples, (B, ..., out)
+def _few_at_a_time(x, product): # product(rows) of all samples, (B, ..., out)
     if torch.compiler.is_compiling() or x.device.type != 'cpu' or x.ndim < 3 or len(x) < 2:
         return product(slice(None))
-    return torch.cat([product(slice(i, i + 1)) for i in range(len(x))])
+    threads = torch.get_num_threads()
+    n = 1 if threads == 1 else 2*threads # so that each of them has work
+    return torch.cat([product(slice(i, i + n)) for i in range(0, len(x), n)])
 
 def _rows_of(s, q, rows): # a scale for each sample is cut, one for all stays
     return s[rows] if s.ndim == q.ndim and len(s) == len(q) else s
 
-def _summed(operands, weights, scales, bias): # as `_sum_of_products`, one sample after the other
+def _summed(operands, weights, scales, bias): # as `_sum_of_products`, a few samples at a time
     def product(rows):
         if rows == slice(None):
             return _sum_of_products(operands, weights, scales, bias)
         cut = [[(q[rows], _rows_of(s, q, rows)) for q, s in group] for group in operands]
         return _sum_of_products(cut, weights, scales, bias)
-    return _each_sample(operands[0][0][0], product)
+    return _few_at_a_time(operands[0][0][0], product)
 
 # %% ../../nbs/10b_layers.ipynb #213f02b2
 def _product(self, x, r=0):
@@ -160,7 +162,7 @@ def digit_product(
     def product(rows):
         high, low = digits(x[rows], step)
         return (F.linear(high, weight)*128 + F.linear(low, weight))*(step*scale.flatten())
-    return _each_sample(x, product)
+    return _few_at_a_time(x, product)
 
 # %% ../../nbs/10b_layers.ipynb #10bqw0003
 def _branch_hat(self) -> tuple[Tensor, Tensor]: # (out, r) and (r, in), float32

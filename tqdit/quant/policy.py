@@ -32,7 +32,7 @@ def checked_widths(widths) -> tuple: # of triples
 
 # %% ../../nbs/10_policy.ipynb #be99d447
 #| code-fold: true
-_WORDS = dict(scales=('minmax', 'mse', 'fisher'), weights=('minmax', 'search', 'gptq', 'roundings'),
+_WORDS = dict(scales=('minmax', 'mse', 'fisher'), weights=('minmax', 'search', 'gptq', 'roundings', 'signed'),
               grouping=('even', 'searched'), moments=(False, True, 'squares', 'deviation', 'slope', 'both'))
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ class Policy:
     mrq:bool=True # two regions after softmax and GELU, where the chosen error says that they win
     groups:int=10 # G time groups with activation scales of their own (TGQ); 1 has none
     grouping:str='even' # where they begin: 'even', or 'searched' for the least damage, which needs finer statistics
-    weights:str='gptq' # 'minmax', 'search' (scales by the error of the layer's output), 'gptq' (roundings, too), or
-                       # 'roundings' (these alone, with min-max scales)
+    weights:str='gptq' # 'minmax', 'search' (scales by the error of the layer's output), 'gptq' (roundings, too),
+                       # 'roundings' (these alone, with min-max scales), or 'signed' (the same, with scales whose
+                       # sign puts the largest weight on the lowest code)
     balance:bool=True # even out the channels of modulated LayerNorms by folding factors into the modulation
     center:bool=True # where channels are balanced, shift each to the middle of its range, folded likewise
     correct:bool=True # put what a linear layer's rounding does to its mean output into its bias
@@ -122,8 +123,8 @@ STATIC = dict(weights='roundings', rank=24, modulation=8)
 TOKEN = dict(weights='roundings', tokens=True, rank=24, group=64, mrq=False, balance=False, center=False,
              moments=True, modulation=8)
 AVERAGE = dict(weights='roundings', mixed=True)
-NARROW = dict(group=64) # beside `STATIC`, for weights of less than six bits
-FOUR = dict(weights='roundings', tokens=True, rank=32, group=64, mrq=False, modulation=8)
+NARROW = dict(group=64, weights='signed') # beside `STATIC`, for weights of less than six bits
+FOUR = dict(weights='signed', tokens=True, rank=32, group=64, mrq=False, modulation=8)
 
 # %% ../../nbs/10_policy.ipynb #535f9c7f
 Policy.static = _preset('The best whose scales are all fixed beforehand: with a low-rank branch.', 6, 6, STATIC)
