@@ -10,9 +10,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 import torch
 from torch import Tensor
-from torch_fidelity.metric_isc import isc_features_to_metric
-from torch_fidelity.metric_kid import kid_features_to_metric
-from torch_fidelity.metric_prc import prc_features_to_metric
 from ..core import psnr
 from ..diffusion import guided, sample
 from .classifier import frechet_distance
@@ -41,6 +38,7 @@ METRICS['sfd'] = Metric(_sfd, lambda ref, subset, splits: len(ref.t['maps_mu']) 
 
 # %% ../../nbs/13c_metrics.ipynb #b13c0014
 def _kd(tally, ref, subset, splits):
+    from torch_fidelity.metric_kid import kid_features_to_metric
     k = kid_features_to_metric(tally.sorted('kept'), ref.t['kept'].float(), kid_subset_size=subset, verbose=False)
     return dict(kd=k['kernel_inception_distance_mean'], kd_std=k['kernel_inception_distance_std'])
 
@@ -48,6 +46,7 @@ METRICS['kd'] = Metric(_kd, lambda ref, subset, splits: subset, 'its subsets', (
 
 # %% ../../nbs/13c_metrics.ipynb #b13c0016
 def _score(tally, ref, subset, splits):
+    from torch_fidelity.metric_isc import isc_features_to_metric
     s = isc_features_to_metric(tally.sorted('logits'), splits=splits)
     return dict(score=s['inception_score_mean'], score_std=s['inception_score_std'])
 
@@ -55,6 +54,7 @@ METRICS['score'] = Metric(_score, lambda ref, subset, splits: splits, 'its parts
 
 # %% ../../nbs/13c_metrics.ipynb #b13c0019
 def _prc(tally, ref, subset, splits):
+    from torch_fidelity.metric_prc import prc_features_to_metric
     n = min(len(tally.t['kept']), len(ref.t['kept']))
     generated, real = tally.sorted('kept')[:n], ref.t['kept'][:n].float()
     p = prc_features_to_metric(generated, real, verbose=False, save_cpu_ram=True)
