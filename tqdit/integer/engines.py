@@ -317,9 +317,11 @@ def known_engines() -> list: # of str
     return list(ENGINES)
 
 # %% ../../nbs/15_engines.ipynb #ca1130b4
-def get_engine(name:str # one of `engine_names()`
+def get_engine(name:str # one of `engine_names()`, or 'auto'
               ) -> Engine:
     "An engine that has proved here that it counts right. Raises `EngineError` otherwise, naming those that have."
+    if name == 'auto':
+        return _tried(_auto())[0]
     if name not in known_engines():
         raise ValueError(f'unknown engine {name!r}; known are {", ".join(ENGINES)} and auto')
     e, why = _tried(name)
@@ -330,6 +332,11 @@ def get_engine(name:str # one of `engine_names()`
 def engine_names() -> list: # of str
     "The engines that this machine has, the plain one first."
     return [n for n in known_engines() if not _tried(n)[1]]
+
+def _auto(): # a name; plain C comes last but for the reference
+    names = engine_names()
+    fast = [n for n in names if n != 'reference' and _tried(n)[0].using != 'plain']
+    return 'native' if 'native' in fast else [*fast, *reversed(names)][0]
 
 # %% ../../nbs/15_engines.ipynb #fd874dc4
 @lru_cache

@@ -93,7 +93,7 @@ def fused_parity(model:Quantized, path, engine:str, groups, images:int, steps:in
     return dict(fused_lsb=worst, **{f'fused_{k}': v for k, v in image_parity(model, net, images, steps, seed).items()})
 
 def check_parity(path, # a quantized file
-                 engine:str, # one of `engine_names()`
+                 engine:str, # one of `engine_names()`, or 'auto'
                  groups=None, # time groups to look at; None: all
                  batch_size:int=8, # of the batch with mixed timesteps
                  images:int=2, # drawn by each sampler; 0 draws none
@@ -114,9 +114,9 @@ def check_parity(path, # a quantized file
             equal, done = equal + torch.equal(model(*batch), net(*batch)), done + 1
         if progress:
             print(f'{engine}: batch {done}, worst layer {worst:.1e} LSB, {equal} evaluations equal', flush=True)
-    return dict(engine=engine, policy=model.policy.name, evaluations=done, equal=equal, layers=len(rows),
+    return dict(engine=net.engine.name, policy=model.policy.name, evaluations=done, equal=equal, layers=len(rows),
                 worst_lsb=worst, worst_layer=where, **image_parity(model, net, images, steps, seed),
-                **fused_parity(model, path, engine, groups, images, steps, seed))
+                **fused_parity(model, path, net.engine.name, groups, images, steps, seed))
 
 # %% ../../nbs/15d_parity.ipynb #pa28
 def _parser():
@@ -135,8 +135,9 @@ def _parser():
 def main(argv=None):
     "The command `python -m tqdit.integer.parity`: parity of quantized files on this machine's engines."
     a, began, rows = _parser().parse_args(argv), time.time(), []
+    engines = dict.fromkeys(get_engine(name).name for name in a.engines or engine_names())
     for path in a.quantized:
-        for name in a.engines or engine_names():
+        for name in engines:
             row = check_parity(path, name, a.groups, a.batch, a.images, a.steps, a.seed, progress=True)
             e = get_engine(name)
             row.update(machine=platform.machine(), narrow=getattr(e, 'narrow', None), whole=getattr(e, 'whole', None))

@@ -611,11 +611,10 @@ def _tasks(files, engines, rivals, common): # the first engine runs every file, 
 def _chosen(rivals, engines): # names of our engines, and of rivals
     for name in rivals or ():
         known(name)
-    for name in engines or ():
-        get_engine(name)
+    ours = dict.fromkeys(get_engine(name).name for name in engines or ()) # auto is one of them
     fast = [n for n in engine_names() if n != 'reference'] or ['reference']
     fast.sort(key=lambda n: n != 'native') # the first of ours is the measure of patience
-    return fast if engines is None else list(engines), list(PEERS) if rivals is None else list(rivals)
+    return fast if engines is None else list(ours), list(PEERS) if rivals is None else list(rivals)
 
 def _sampled(task, env, steps): # a whole run of the sampler by our first
     with closing(Contestant(task, env)) as it:
@@ -653,7 +652,7 @@ def bench(model:str='tqdit-cifar10', # shipped, a checkpoint, or an official nam
         out='bench.json', # the record; a run that finds one goes on from it
         batches=(1, 2, 8), bits=('W8A8', 'W6A6'), rounds:int=9, threads:int=None,
         rivals=None, # names; by default all
-        engines=None, # ours; by default all but the reference
+        engines=None, # ours, or 'auto'; by default all but the reference
         patience:float=15., # whoever needs so many times as long as our first is left out
         limit:float=600., # whoever needs so many seconds to get ready, too
         steps:int=20, # of one timed run of the sampler; 0 for none

@@ -288,7 +288,7 @@ def add_arguments(p):
                    help='leave out whoever needs so many times as long as our first engine')
     p.add_argument('--rivals', nargs='*', help=f'by default all that are installed: {", ".join(PEERS)}')
     p.add_argument('--engines', nargs='+', metavar='ENGINE',
-                   help=f'ours: {", ".join(ENGINES)}; by default all that run here, but not the reference')
+                   help=f'ours: {", ".join(ENGINES)}, or auto; by default all that run here, but not the reference')
 
 # %% ../../nbs/16d_report.ipynb #3cf77338
 def run_bench(a # arguments of `add_arguments`
