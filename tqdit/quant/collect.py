@@ -556,13 +556,20 @@ def _predict(self,
     batches = [[cal[k][i:i + 16].to(self.device) for k in 'xty'] for i in range(0, len(cal['t']), 16)]
     return torch.cat([f(*batch).cpu() for batch in batches])
 
+def _exact(self, every:int=1) -> Tensor: # as of `predict`
+    "The full-precision network's guided output on a part of the set: of `noise`, where that is known."
+    if every == 1 or 'noise' in self.parts:
+        return self.noise[::every]
+    self.set # timed on its own
+    return self.part(f'noise of one in {every}', lambda: self.predict(self.model, every))
+
 def _error(self, net, every:int=1) -> float:
     "Mean squared error of a network's noise on the set, relative to its mean square."
     C = facts_of(self.model).shape[0]
-    ours, exact = self.predict(net, every)[:, :C], self.noise[::every, :C]
+    ours, exact = self.predict(net, every)[:, :C], self.exact(every)[:, :C]
     return ((ours - exact).square().mean()/exact.square().mean()).item()
 
-Calibration.predict, Calibration.error = _predict, _error
+Calibration.predict, Calibration.exact, Calibration.error = _predict, _exact, _error
 
 # %% ../../nbs/12_collect.ipynb #c0170000
 def shared_calibration(model:nn.Module, # in full precision

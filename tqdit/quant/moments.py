@@ -116,9 +116,7 @@ MOST = 16 # samples of a group that are enough
 def _looked_at(q, calibration, most): # eps, eps_hat, group and x of the set, or of so many of its samples a group
     C, groups = facts_of(calibration.model).shape[0], q.clock.groups
     every = 1 if most is None else max(1, len(calibration.set['t'])//(most*groups.G))
-    known = 'noise' in calibration.parts
-    exact = calibration.noise[::every] if known or every == 1 else calibration.predict(calibration.model, every)
-    eps, eps_hat = (v[:, :C] for v in (exact, calibration.predict(q, every)))
+    eps, eps_hat = (v[:, :C] for v in (calibration.exact(every), calibration.predict(q, every)))
     return eps, eps_hat, groups.group_of(calibration.set['t'][::every].contiguous()), calibration.set['x'][::every]
 
 # %% ../../nbs/12h_moments.ipynb #hm005
