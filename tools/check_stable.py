@@ -17,6 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).resolve().parent.parent
+QUIET = ['--IPKernelApp.log_level=ERROR'] # it warns of connections without encryption; ours stay on this machine
 
 
 def is_marked(cell) -> bool:
@@ -42,7 +43,8 @@ def differences(path, folder) -> tuple: # how many cells are marked, and complai
         return 0, []
     nb.cells = nb.cells[:marked[-1] + 1]
     try:
-        NotebookClient(nb, timeout=900, kernel_name='python3', resources={'metadata': {'path': folder}}).execute()
+        NotebookClient(nb, timeout=900, kernel_name='python3', extra_arguments=QUIET,
+                       resources={'metadata': {'path': folder}}).execute()
     except CellExecutionError as e:
         return len(marked), [f'{path.name}: {str(e)[-2000:]}']
     out = []
