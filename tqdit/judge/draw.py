@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['network_of', 'run_digest', 'Parts', 'shape_of_images', 'check_drawing', 'usable_guidance', 'write_images',
-           'tally_model', 'Decoder', 'load_decoder', 'open_images', 'tally_folder', 'compiled', 'evaluate',
-           'add_arguments', 'load_against', 'run_evaluate', 'main']
+           'tally_model', 'Decoder', 'load_decoder', 'open_images', 'tally_folder', 'compiled', 'repeatable',
+           'compiled_if_right', 'evaluate', 'add_arguments', 'load_against', 'run_evaluate', 'main']
 
 # %% ../../nbs/13d_draw.ipynb #d13d0007
 import argparse
@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 import numpy as np
 import torch
 import torch.distributed as dist
@@ -22,7 +22,7 @@ from torch import nn, Tensor
 from tqdm import tqdm
 from ..core import (NoiseStream, atomic_path, best_device, check_output, device_of, save_record, to_uint8,
                         user_path)
-from ..diffusion import sample
+from ..diffusion import guided, sample
 from ..integer.engines import Packed
 from .features import CLASSIFIER, EFFICIENTNET, INCEPTION, Features
 from .metrics import METRICS, check_metrics, compare_pairs, measure, possible
@@ -360,6 +360,35 @@ def compiled(model:nn.Module, # a network, quantized or not
     with torch._dynamo.config.patch(limits), _as_inputs(model), _blocks_compiled(model, backend):
         yield model
 
+# %% ../../nbs/13d_draw.ipynb #d13drc05
+@torch.no_grad()
+def repeatable(model:nn.Module,
+        batch_size:int=500, # images evaluated together; the kernels depend on it
+        guidance:float=1.5) -> bool:
+    "Does an evaluation give the same bits again after one of other images?"
+    facts, device = facts_of(model), device_of(model)
+    net, ids = guided(model, usable_guidance(model, guidance)), torch.arange(batch_size)
+    t = torch.full((batch_size,), facts.train_steps - 1, device=device) # the time of pure noise
+    labels = (ids % facts.classes).to(device)
+    def output(seed):
+        return net(NoiseStream(seed, ids, device)(*facts.shape), t, labels)
+    first = output(0)
+    output(1)
+    return torch.equal(output(0), first)
+
+# %% ../../nbs/13d_draw.ipynb #d13drc08
+@contextmanager
+def compiled_if_right(model:nn.Module,
+        batch_size:int=500, guidance:float=1.5, # of the evaluations to come
+        backend:str='inductor'): # of torch.compile
+    "As `compiled`, where evaluations then repeat themselves; elsewhere blocks stay plain, and a line says so."
+    with ExitStack() as stack:
+        stack.enter_context(compiled(model, backend))
+        if not repeatable(model, batch_size, guidance):
+            stack.close()
+            print('compiled blocks gave other bits for the same images (a kernel races): going on without compiling')
+        yield model
+
 # %% ../../nbs/13d_draw.ipynb #d13d0036
 def _judges(model, features, weights, reference): # -> `Features` and `Reference`
     if not isinstance(features, Features):
@@ -523,7 +552,8 @@ def _evaluate_model(a, features, device): # results, and what was evaluated
     other = load_against(a.against, net, a.heads, device) if a.against else None
     guidance = usable_guidance(net, a.guidance)
     half = torch.float16 if device.type == 'cuda' else torch.bfloat16
-    with compiled(net) if a.compile else nullcontext(), torch.autocast(device.type, half, enabled=a.half):
+    fast = compiled_if_right(net, a.batch, guidance) if a.compile else nullcontext()
+    with torch.autocast(device.type, half, enabled=a.half), fast:
         res = evaluate(net, a.samples, a.steps, a.sampler, guidance, a.seed, features, reference=a.reference,
                        metrics=a.metrics, against=other, pairs=a.pairs, batch_size=a.batch, resume=_parts(a),
                        decode=load_decoder(a.vae, device) if a.vae else None, images=a.write_images)

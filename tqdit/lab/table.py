@@ -15,7 +15,7 @@ import math
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from itertools import count
 from shutil import rmtree
 from threading import Lock
@@ -27,7 +27,7 @@ import tqdit.methods # noqa: F401 (all enter the register)
 from ..core import (NoiseStream, atomic_path, best_device, bits, check_output, device_of, image_grid, load_record,
                         save_record, user_path)
 from ..integer.engines import patch_to
-from ..judge.draw import compiled, tally_model, usable_guidance
+from ..judge.draw import compiled_if_right, tally_model, usable_guidance
 from ..judge.features import CLASSIFIER, LAYERS, Features, Several
 from ..judge.metrics import compare_pairs, measure, possible
 from ..judge.tally import Reference
@@ -213,13 +213,21 @@ def parts(self, row, run): # folder
     return self.out.with_name(self.out.name + '.parts')/f'{picture_name(row)}-{run.key}'
 
 @patch_to(Table)
+@contextmanager
+def fast(self, net):
+    "As fast as was asked for, while the block runs: half precision between the quantizers, compiled blocks."
+    half = torch.float16 if self.device.type == 'cuda' else torch.bfloat16
+    batch, guidance = self.how['batch_size'], self.how['guidance']
+    with torch.autocast(self.device.type, half, enabled=self.half):
+        with compiled_if_right(net, batch, guidance) if self.compile else nullcontext():
+            yield
+
+@patch_to(Table)
 def draw(self, net, row, run): # -> tally, seconds
     "Draw the images of one run, or what is missing of them."
-    half = torch.float16 if self.device.type == 'cuda' else torch.bfloat16
     start = time.time()
-    with torch.autocast(self.device.type, half, enabled=self.half):
-        tally = tally_model(net, self.eyes, run.samples, run.steps, run.sampler, seed=run.seed, stream=self.bank,
-                            resume=self.parts(row, run), pictures=PICTURES, **self.how)
+    tally = tally_model(net, self.eyes, run.samples, run.steps, run.sampler, seed=run.seed, stream=self.bank,
+                        resume=self.parts(row, run), pictures=PICTURES, **self.how)
     return tally, round(time.time() - start, 1)
 
 # %% ../../nbs/17_table.ipynb #97bd17a5
@@ -262,7 +270,7 @@ def draw_row(self, net, row, runs, pool): # -> what is being judged
     if row not in self.rows:
         self.rows.append(row)
     waiting = []
-    with compiled(net) if self.compile else nullcontext():
+    with self.fast(net):
         for run in runs:
             tally, seconds = self.draw(net, row, run)
             waiting.append(pool.submit(self.finish, tally, row, run, seconds))
@@ -287,7 +295,7 @@ def first_images(self, run): # what others are compared with: whole batches, so 
 def draw_base(self, pool): # -> what is being judged
     "Draw full precision: whole runs where its numbers are missing, else the first images."
     row, waiting = self.base_row(), []
-    with compiled(self.model) if self.compile else nullcontext():
+    with self.fast(self.model):
         for run in self.runs:
             whole = self.first and self.lacks('FP32', (32, 32), run)
             drawn = run if whole else self.first_images(run)
