@@ -71,7 +71,7 @@ def main():
     nets = dict(static=fit(bench.model, S, Policy(6, 6), progress=False),
                 tokens=by_turned_tokens(bench.calibration, width, False),
                 turned=by_turned_tokens(bench.calibration, width))
-    held = bench.held_out(max(2, bench.a.n//8))
+    held = bench.held_out(max(2, bench.a.n//8), per=2) # down to low timesteps
     said = {k: held.predict(net)[:, :3] for k, net in nets.items()}
     plain, walks = bench.draw(nets['tokens']), []
     for what, net in nets.items():

@@ -1,5 +1,7 @@
 """What the scripts of chapters 12h to 12j share: arguments, held-out samples, images beside full precision's."""
 import argparse
+import shlex
+import sys
 import time
 
 import torch
@@ -37,9 +39,9 @@ class Bench:
         labels = torch.arange(self.a.images) % 10
         return sample(net, labels, self.a.steps, seed=0, progress=False)
 
-    def held_out(self, samples) -> Calibration: # so many of each group
+    def held_out(self, samples, per=1) -> Calibration: # so many of each group, whose walks take `per` steps in it
         held = Calibration(self.model, samples, progress=False)
-        held.parts['set'] = calibration_set(self.model, held.groups, samples, per=1, seed=HELD_OUT)
+        held.parts['set'] = calibration_set(self.model, held.groups, samples, per=per, seed=HELD_OUT)
         return held
 
     def beside(self, x, other=None) -> dict: # of images: how they differ from full precision's, and from others
@@ -55,7 +57,7 @@ class Bench:
     def save(self, results, script):
         seconds = round(time.time() - self.began, 1)
         print({k: v[-1] if isinstance(v, list) else v for k, v in results.items()}, f'{seconds} s', flush=True)
-        command = f'python tools/{script}.py --out {self.a.out} --n {self.a.n} --device {self.a.device}'
+        command = f'python tools/{script}.py {shlex.join(sys.argv[1:])}'
         save_record(self.a.out, results, seed=0, samples=self.a.images, device=self.a.device, seconds=seconds,
                     command=command)
 

@@ -17,12 +17,13 @@ from ..quant.search import fit_weight
 from ..quant.uniform import quantizer
 
 # %% ../../nbs/12i_rotation.ipynb #ir002
-def hadamard(size:int # a power of two
-            ) -> Tensor: # (size, size), orthogonal and symmetric
+def hadamard(size:int, # a power of two
+             device=None # where it is made
+             ) -> Tensor: # (size, size), orthogonal and symmetric
     "Signs of Sylvester's construction, over the square root of the size. Raises `ValueError`."
     if size < 1 or size & (size - 1):
         raise ValueError(f'a Hadamard matrix of this kind has a power of two of rows, got {size}')
-    H = torch.ones(1, 1)
+    H = torch.ones(1, 1, device=device)
     while len(H) < size:
         H = torch.cat([torch.cat([H, H], 1), torch.cat([H, -H], 1)])
     return H/size**.5
@@ -35,7 +36,7 @@ def turned(x:Tensor # shape (..., D)
           ) -> Tensor: # same shape
     "Every block of channels multiplied by a Hadamard matrix; turned twice, it is as before."
     block = block_of(x.shape[-1])
-    return (x.unflatten(-1, (-1, block)) @ hadamard(block).to(x)).flatten(-2)
+    return (x.unflatten(-1, (-1, block)) @ hadamard(block, x.device).to(x.dtype)).flatten(-2)
 
 # %% ../../nbs/12i_rotation.ipynb #ir003
 @quantizer
