@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['rebin', 'layer_moments', 'moments', 'fit_factor', 'fit_bias', 'input_tables', 'Beforehand', 'check_watched',
            'fit_layer', 'fit', 'settle_ranks', 'fine_tables', 'share_of_samples', 'layer_segments', 'searched_groups',
-           'release', 'fit_digest', 'Finished', 'fit_calibrated', 'fitted_folder']
+           'release', 'fit_digest', 'Finished', 'fit_calibrated', 'fitted_folder', 'shared_fit']
 
 # %% ../../nbs/12c_fit.ipynb #12d00a07
 import ctypes
@@ -20,7 +20,7 @@ import torch
 from torch import nn, Tensor
 from safetensors.torch import save_file
 from tqdm import tqdm
-from ..core import atomic_path, device_of, user_path
+from ..core import atomic_path, device_of, shared_file, user_path
 from ..models.anatomy import Part, anatomy_of
 from ..models.checkpoint import CheckpointError, read_tensors
 from .branch import fit_branch, share_ranks, spectrum
@@ -588,3 +588,12 @@ def fitted_folder(path # file of a calibration's tables
     "Where the finished layers of a calibration lie."
     path = user_path(path)
     return path.with_name(path.name + '.fitted')
+
+# %% ../../nbs/12c_fit.ipynb #12d00b31
+def shared_fit(
+        calibration:Calibration, # from `shared_calibration`
+        policy:Policy=Policy() # bits and everything else
+        ) -> Quantized:
+    "The fit that the book's chapters share, from files of this model, calibration and code where there are some."
+    model, S = calibration.model, calibration.statistics
+    return fit(model, S, policy, False, resume=shared_file(f'{fit_digest(model, S, policy)}.fitted'))
