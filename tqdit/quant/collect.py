@@ -476,11 +476,12 @@ class Calibration:
                  batch_size:int=None, # guided samples together while collecting; None: as many as fit, at most 8
                  memory:float=None, # bytes that the process may hold in all; None: what is free
                  once:bool=False, # it serves a single model, which may use up its tables
-                 spread:int=0): # k: as in `calibration_set`; the tables then have k times as many groups
+                 spread:int=0, # k: as in `calibration_set`; the tables then have k times as many groups
+                 shared:bool=False): # others have the same one, so that fits are kept beside its file
         self.model, self.samples, self.guidance, self.seed = model, samples, guidance, seed
         self.groups = TimeGroups.even(groups, facts_of(model).train_steps)
         self.resume, self.progress, self.batch_size, self.memory = resume, progress, batch_size, memory
-        self.parts, self.seconds, self.used, self.once, self.spread = {}, {}, set(), once, spread
+        self.parts, self.seconds, self.used, self.once, self.spread, self.shared = {}, {}, set(), once, spread, shared
 
     @property
     def device(self): return device_of(self.model)
@@ -577,4 +578,4 @@ def shared_calibration(model:nn.Module, # in full precision
                        ) -> Calibration:
     "The calibration that the book's chapters share, from a file of this model and this code where there is one."
     name = calibration_digest(model, samples, facts_of(model).guided)[:12]
-    return Calibration(model, samples, resume=shared_file(f'{name}.tables'), progress=False)
+    return Calibration(model, samples, resume=shared_file(f'{name}.tables'), progress=False, shared=True)

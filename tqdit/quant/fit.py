@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['rebin', 'layer_moments', 'moments', 'fit_factor', 'fit_bias', 'input_tables', 'Beforehand', 'check_watched',
            'fit_layer', 'fit', 'settle_ranks', 'fine_tables', 'share_of_samples', 'layer_segments', 'searched_groups',
-           'release', 'fit_digest', 'Finished', 'fit_calibrated', 'fitted_folder', 'shared_fit']
+           'release', 'fit_digest', 'Finished', 'fit_calibrated', 'fitted_folder']
 
 # %% ../../nbs/12c_fit.ipynb #12d00a07
 import ctypes
@@ -20,7 +20,7 @@ import torch
 from torch import nn, Tensor
 from safetensors.torch import save_file
 from tqdm import tqdm
-from ..core import atomic_path, device_of, shared_file, user_path
+from ..core import atomic_path, device_of, user_path
 from ..models.anatomy import Part, anatomy_of
 from ..models.checkpoint import CheckpointError, read_tensors
 from .branch import fit_branch, share_ranks, spectrum
@@ -565,6 +565,12 @@ def _put_back(q, name, tensors, forms): # a layer as it was when it was kept
         setattr(layer.get_submodule(owner), leaf, v)
 
 # %% ../../nbs/12c_fit.ipynb #12d00b09
+def _kept_in(calibration, S, policy): # a folder for finished layers; None: they are not kept
+    if not calibration.resume or not (calibration.once or calibration.shared):
+        return None
+    folder = fitted_folder(calibration.resume)
+    return folder/fit_digest(calibration.model, S, policy) if calibration.shared else folder
+
 def fit_calibrated(
         calibration:Calibration, # what it may look at
         policy:Policy, # bits and everything else
@@ -572,7 +578,7 @@ def fit_calibrated(
         ) -> Quantized:
     "Fit on a calibration's tables; where they serve one model only, they are let go, and an interrupted fit goes on."
     S, once = calibration.statistics, calibration.once
-    resume = fitted_folder(calibration.resume) if once and calibration.resume else None
+    resume = _kept_in(calibration, S, policy)
     if once:
         calibration.parts.pop('statistics') # whoever asks again collects again
     progress = calibration.progress if progress is None else progress
@@ -588,12 +594,3 @@ def fitted_folder(path # file of a calibration's tables
     "Where the finished layers of a calibration lie."
     path = user_path(path)
     return path.with_name(path.name + '.fitted')
-
-# %% ../../nbs/12c_fit.ipynb #12d00b31
-def shared_fit(
-        calibration:Calibration, # from `shared_calibration`
-        policy:Policy=Policy() # bits and everything else
-        ) -> Quantized:
-    "The fit that the book's chapters share, from files of this model, calibration and code where there are some."
-    model, S = calibration.model, calibration.statistics
-    return fit(model, S, policy, False, resume=shared_file(f'{fit_digest(model, S, policy)}.fitted'))
