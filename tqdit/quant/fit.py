@@ -27,6 +27,7 @@ from .branch import fit_branch, share_ranks, spectrum
 from .collect import Calibration, Statistics, calibration_digest, weighted_moments
 from .grouping import best_groups, damage_of, segment_tables
 from .histogram import BINS, bin_centres, bin_of
+from .learn import learn
 from .measured import Measured
 from .modulation import modulation_step
 from .moments import add_moments
@@ -585,6 +586,8 @@ def fit_calibrated(
     q = fit(calibration.model, S, policy, progress, once, resume)
     if policy.positions:
         add_positions(q, calibration, policy.positions)
+    if policy.learn:
+        learn(q, calibration, policy.learn, progress=progress)
     if policy.moments:
         add_moments(q, calibration, 'both' if policy.moments is True else policy.moments)
     return q

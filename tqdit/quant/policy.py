@@ -33,7 +33,8 @@ def checked_widths(widths) -> tuple: # of triples
 # %% ../../nbs/10_policy.ipynb #be99d447
 #| code-fold: true
 _WORDS = dict(scales=('minmax', 'mse', 'fisher'), weights=('minmax', 'search', 'gptq', 'roundings', 'signed'),
-              grouping=('even', 'searched'), moments=(False, True, 'squares', 'deviation', 'slope', 'both'))
+              grouping=('even', 'searched'), moments=(False, True, 'squares', 'deviation', 'slope', 'both'),
+              learn=('', 'error', 'moments'))
 
 @dataclass(frozen=True)
 class Policy:
@@ -63,6 +64,8 @@ class Policy:
                        # one of the rules of chapter 12h by name
     positions:int=0 # scales for every token position behind modulated LayerNorms, where held-out samples say that it
                     # pays; so many tokens a side share a range: 1, 3, 5, …; 0 has none
+    learn:str='' # what activation scales and biases are learned by in the end: 'error', the squared error of the
+                 # noise; 'moments', the same with its moments held; '' leaves them as they were chosen
 
     def __post_init__(self):
         for k in (self.w_bits, self.a_bits, *([] if self.modulation is None else [self.modulation])):
