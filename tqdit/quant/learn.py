@@ -152,7 +152,7 @@ def learn(
         by:str='moments', # what is minimised: 'error', the squared error; 'moments', with these held
         passes:int=2, # over the calibration set
         size:int=8, # samples of a step, all of one time group
-        lr:float=2e-3, # at first; a scale changes by that part in a step, at most
+        lr:float=4e-3, # at first; a scale changes by that part in a step, more or less
         seed:int=0, # of the order
         progress:bool=None # show a bar; None: as the calibration does
         ) -> Quantized: # the same; its report says how the error fell
