@@ -144,13 +144,13 @@ def gradients(
     return error.detach()
 
 # %% ../../nbs/12k_learned.ipynb #ln010
-HOLD = dict(error=0., moments=100.) # what to learn by -> how much the moments count
+HOLD = dict(error=0., moments=20.) # what to learn by -> how much the moments count
 
 def learn(
         q:Quantized, # its scales and biases change, its codes do not
         calibration:Calibration, # the set, and full precision's noise
         by:str='moments', # what is minimised: 'error', the squared error; 'moments', with these held
-        passes:int=2, # over the calibration set
+        passes:int=3, # over the calibration set
         size:int=8, # samples of a step, all of one time group
         lr:float=4e-3, # at first; a scale changes by that part in a step, more or less
         seed:int=0, # of the order
