@@ -159,8 +159,9 @@ def learn(
     "Learn activation scales and biases by gradient descent on the noise. Raises `ValueError`."
     if by not in HOLD:
         raise ValueError(f'parameters are learned by one of {(*HOLD,)}, got {by!r}')
+    eps = _exact_noise(calibration)
     with _full_precision(), torch.enable_grad(), StraightRounding():
-        errors = _descend(q, calibration, HOLD[by], passes, size, lr, seed,
+        errors = _descend(q, calibration, eps, HOLD[by], passes, size, lr, seed,
                           calibration.progress if progress is None else progress)
     n = len(errors)//passes
     q.report.append(dict(layer='all', what='learned', choice=by, first=errors[:n].mean().item(),
@@ -168,8 +169,8 @@ def learn(
     return q
 
 # %% ../../nbs/12k_learned.ipynb #ln011
-def _descend(q, calibration, hold, passes, size, lr, seed, progress): # -> the squared error at every step
-    eps, cal, turned = _exact_noise(calibration), calibration.set, [k for some in knobs(q) for k in some]
+def _descend(q, calibration, eps, hold, passes, size, lr, seed, progress): # -> the squared error at every step
+    cal, turned = calibration.set, [k for some in knobs(q) for k in some]
     group, rng = q.clock.groups.group_of(cal['t']), torch.Generator().manual_seed(seed)
     picks = [b for _ in range(passes) for b in group_batches(group, size, rng)]
     opt = torch.optim.Adam([k.turn for k in turned], lr, (.9, .99))
