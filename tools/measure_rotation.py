@@ -13,8 +13,10 @@ from tqdit.quant.fit import fit
 from tqdit.quant.measured import Measured
 from tqdit.quant.policy import Policy
 from tqdit.quant.quantized import put
+from tqdit.quant.time import TimeGroups
 
 KINDS = 'final_layer.linear', 'qkv', 'proj', 'fc1'
+LOW = 0, 10, 25, 50 # where the lowest groups of the samples begin: the last steps of a walk are looked at closely
 
 
 def share(error, window): # of its energy that survives averaging, times the pixels averaged; 1 without any order
@@ -71,7 +73,7 @@ def main():
     nets = dict(static=fit(bench.model, S, Policy(6, 6), progress=False),
                 tokens=by_turned_tokens(bench.calibration, width, False),
                 turned=by_turned_tokens(bench.calibration, width))
-    held = bench.held_out(max(2, bench.a.n//8), per=2) # down to low timesteps
+    held = bench.held_out(max(2, bench.a.n//8), TimeGroups(LOW + tuple(range(100, 1000, 100))))
     said = {k: held.predict(net)[:, :3] for k, net in nets.items()}
     plain, walks = bench.draw(nets['tokens']), []
     for what, net in nets.items():

@@ -39,9 +39,9 @@ class Bench:
         labels = torch.arange(self.a.images) % 10
         return sample(net, labels, self.a.steps, seed=0, progress=False)
 
-    def held_out(self, samples, per=1) -> Calibration: # so many of each group, whose walks take `per` steps in it
+    def held_out(self, samples, groups=None) -> Calibration: # so many of each group; by default ten equal groups
         held = Calibration(self.model, samples, progress=False)
-        held.parts['set'] = calibration_set(self.model, held.groups, samples, per=per, seed=HELD_OUT)
+        held.parts['set'] = calibration_set(self.model, groups or held.groups, samples, per=1, seed=HELD_OUT)
         return held
 
     def beside(self, x, other=None) -> dict: # of images: how they differ from full precision's, and from others
