@@ -44,6 +44,7 @@ class Knob(NamedTuple):
         now = self.value*self.turn.exp() if self.unit is None else self.value + self.unit*self.turn
         setattr(self.owner, self.name, now)
 
+# %% ../../nbs/12k_learned.ipynb #ln012
 def _knob(owner, name, unit=None):
     value = getattr(owner, name)
     return Knob(owner, name, value, torch.zeros_like(value).requires_grad_(), unit)
@@ -57,6 +58,7 @@ def _scales_of(quantizer): # knobs; none of what is measured, tied to a power of
     found = [_knob(quantizer, f'table_{n}' if timed else n) for n in names]
     return [k for k in found if k.value.min() > 1e-18]
 
+# %% ../../nbs/12k_learned.ipynb #ln013
 def knobs(q:Quantized) -> tuple[list, list]: # of scales, and of biases
     "What can be learned of a quantized network whose codes stay as they are."
     layers = q.layers().values()
@@ -119,21 +121,10 @@ def group_batches(
         batches += mine[torch.randperm(len(mine), generator=rng)].split(size)
     return [batches[i] for i in torch.randperm(len(batches), generator=rng)]
 
-# %% ../../nbs/12k_learned.ipynb #ln009
+# %% ../../nbs/12k_learned.ipynb #ln014
 CHUNK = 2 # samples that the CPU takes at once, so that what a backward pass needs stays small
 
-def gradients(
-        f, # called with x, t, y of a batch; gives the noise, (n, C, H, W)
-        batch:list, # x, t, y
-        eps:Tensor, # what it should be, shape (n, C, H, W)
-        hold:float # as in `noise_loss`
-        ) -> Tensor: # the squared error
-    "Let a batch's gradients arrive where they are wanted; a large batch goes through the network twice."
-    n = CHUNK if eps.device.type == 'cpu' else len(eps)
-    if len(eps) <= n:
-        loss, error = noise_loss(eps, f(*batch), hold)
-        loss.backward()
-        return error.detach()
+def _in_parts(f, batch, eps, hold, n): # as `gradients`, by n samples at a time
     parts = list(zip(*(v.split(n) for v in batch)))
     with torch.no_grad():
         out = torch.cat([f(*part) for part in parts])
@@ -141,6 +132,19 @@ def gradients(
     [wanted] = torch.autograd.grad(loss, out)
     for part, g in zip(parts, wanted.split(n)):
         f(*part).backward(g)
+    return error
+
+# %% ../../nbs/12k_learned.ipynb #ln009
+def gradients(
+        f, # called with x, t, y of a batch; gives the noise, (n, C, H, W)
+        batch:list, eps:Tensor, # x, t, y, and what the noise should be, shape (n, C, H, W)
+        hold:float # as in `noise_loss`
+        ) -> Tensor: # the squared error
+    "Let a batch's gradients arrive where they are wanted."
+    if eps.device.type == 'cpu' and len(eps) > CHUNK:
+        return _in_parts(f, batch, eps, hold, CHUNK).detach()
+    loss, error = noise_loss(eps, f(*batch), hold)
+    loss.backward()
     return error.detach()
 
 # %% ../../nbs/12k_learned.ipynb #ln010
@@ -160,12 +164,11 @@ def learn(
     if by not in HOLD:
         raise ValueError(f'parameters are learned by one of {(*HOLD,)}, got {by!r}')
     eps = _exact_noise(calibration)
+    progress = calibration.progress if progress is None else progress
     with _full_precision(), torch.enable_grad(), StraightRounding():
-        errors = _descend(q, calibration, eps, HOLD[by], passes, size, lr, seed,
-                          calibration.progress if progress is None else progress)
-    n = len(errors)//passes
-    q.report.append(dict(layer='all', what='learned', choice=by, first=errors[:n].mean().item(),
-                         last=errors[-n:].mean().item()))
+        errors = _descend(q, calibration, eps, HOLD[by], passes, size, lr, seed, progress)
+    first, *_, last = (e.mean().item() for e in errors.chunk(passes)*2) # of the first pass, and of the last
+    q.report.append(dict(layer='all', what='learned', choice=by, first=first, last=last))
     return q
 
 # %% ../../nbs/12k_learned.ipynb #ln011
