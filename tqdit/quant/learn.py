@@ -151,12 +151,11 @@ def gradients(
 HOLD = dict(error=0., moments=20.) # what to learn by -> how much the moments count
 
 def learn(
-        q:Quantized, # its scales and biases change, its codes do not
-        calibration:Calibration, # the set, and full precision's noise
+        q:Quantized, calibration:Calibration, # its scales and biases change, its codes do not
         by:str='moments', # what is minimised: 'error', the squared error; 'moments', with these held
         passes:int=3, # over the calibration set
         size:int=8, # samples of a step, all of one time group
-        lr:float=4e-3, # at first; a scale changes by that part in a step, more or less
+        lr:float=4e-3, # at first: about the part by which a scale changes in a step
         seed:int=0, # of the order
         progress:bool=None # show a bar; None: as the calibration does
         ) -> Quantized: # the same; its report says how the error fell
@@ -167,8 +166,8 @@ def learn(
     progress = calibration.progress if progress is None else progress
     with _full_precision(), torch.enable_grad(), StraightRounding():
         errors = _descend(q, calibration, eps, HOLD[by], passes, size, lr, seed, progress)
-    first, *_, last = (e.mean().item() for e in errors.chunk(passes)*2) # of the first pass, and of the last
-    q.report.append(dict(layer='all', what='learned', choice=by, first=first, last=last))
+    found = [e.mean().item() for e in errors.chunk(passes)]
+    q.report.append(dict(layer='all', what='learned', choice=by, first=found[0], last=found[-1]))
     return q
 
 # %% ../../nbs/12k_learned.ipynb #ln011
