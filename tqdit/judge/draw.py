@@ -552,7 +552,7 @@ def _evaluate_model(a, features, device): # results, and what was evaluated
     other = load_against(a.against, net, a.heads, device) if a.against else None
     guidance = usable_guidance(net, a.guidance)
     half = torch.float16 if device.type == 'cuda' else torch.bfloat16
-    fast = compiled_if_right(net, a.batch, guidance) if a.compile else nullcontext()
+    fast = compiled_if_right(net, min(a.batch, a.samples), guidance) if a.compile else nullcontext()
     with torch.autocast(device.type, half, enabled=a.half), fast:
         res = evaluate(net, a.samples, a.steps, a.sampler, guidance, a.seed, features, reference=a.reference,
                        metrics=a.metrics, against=other, pairs=a.pairs, batch_size=a.batch, resume=_parts(a),

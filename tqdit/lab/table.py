@@ -217,7 +217,7 @@ def parts(self, row, run): # folder
 def fast(self, net):
     "As fast as was asked for, while the block runs: half precision between the quantizers, compiled blocks."
     half = torch.float16 if self.device.type == 'cuda' else torch.bfloat16
-    batch, guidance = self.how['batch_size'], self.how['guidance']
+    batch, guidance = min(self.how['batch_size'], max(r.samples for r in self.runs)), self.how['guidance']
     with torch.autocast(self.device.type, half, enabled=self.half):
         with compiled_if_right(net, batch, guidance) if self.compile else nullcontext():
             yield
