@@ -322,6 +322,8 @@ def joined_processes(): # yields this process's device
         dist.init_process_group('nccl' if cuda else 'gloo')
     try:
         yield device
+        if together:
+            dist.barrier() # nobody takes the group down while others are in it
     finally:
         if together:
             dist.destroy_process_group()
