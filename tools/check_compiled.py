@@ -10,12 +10,12 @@ import argparse
 import time
 
 import torch
+from measured_walks import relative
 
-from tqdit.core import NoiseStream, best_device, bits, save_record
+from tqdit.core import NoiseStream, best_device, check_output, matmul_precision, save_record
 from tqdit.diffusion import guided
 from tqdit.judge.draw import compiled, repeatable
-from tqdit.lab.table import METHODS, preset
-from tqdit.lab.train import matmul_precision
+from tqdit.lab.table import METHODS, asked_rows, preset
 from tqdit.methods.registry import run_method
 from tqdit.models.checkpoint import load_dit
 from tqdit.quant.collect import Calibration
@@ -42,18 +42,14 @@ def evaluation(net, batch, device): # of guided noise in the middle of time, (B,
     return guided(net)(x, torch.full((batch,), 500, device=device), (ids % 10).to(device)).float()
 
 
-def relative_error(a, b): # one number
-    return ((a - b).square().mean()/b.square().mean()).item()
-
-
 def compared(name, width, calibration, full, batch, device): # -> a row
     q = run_method(name, calibration, width)
-    half = torch.float16 if device == 'cuda' else torch.bfloat16
-    with torch.autocast(device, half):
-        plain = relative_error(evaluation(q, batch, device), full)
+    kind = torch.device(device).type
+    with torch.autocast(kind, torch.float16 if kind == 'cuda' else torch.bfloat16):
+        plain = relative(evaluation(q, batch, device), full)
         with compiled(q):
             repeats = repeatable(q, batch)
-            fast = relative_error(evaluation(q, batch, device), full)
+            fast = relative(evaluation(q, batch, device), full)
     return dict(method=METHODS[name].title, w_bits=width.w, a_bits=width.a, plain=plain, compiled=fast,
                 repeats=repeats)
 
@@ -62,7 +58,7 @@ def main():
     a, began, rows = arguments(), time.time(), []
     i, n = (int(v) for v in a.share.split('/'))
     names = [*(METHODS if a.methods is None else a.methods), *(preset(p) for p in a.policies)]
-    todo = [(name, bits(w)) for w in a.widths for name in names][i - 1::n]
+    todo, out = asked_rows(names, a.widths)[i - 1::n], check_output(a.out)
     with matmul_precision('high'):
         model = load_dit(a.checkpoint, device=a.device)
         calibration = Calibration(model, a.n, progress=False)
@@ -70,7 +66,7 @@ def main():
         for name, width in todo:
             rows.append(compared(name, width, calibration, full, a.batch, a.device))
             print(rows[-1], f'{time.time() - began:.0f} s', flush=True)
-            save_record(a.out, rows, seed=0, samples=a.batch, device=a.device, seconds=time.time() - began)
+            save_record(out, rows, seed=0, samples=a.batch, device=a.device, seconds=time.time() - began)
 
 
 if __name__ == '__main__':

@@ -2,7 +2,7 @@
 
     python tools/measure_moments.py --out nbs/records/moments.json
 """
-from measured_walks import Bench, arguments, two_slopes
+from measured_walks import Bench, arguments, slopes_at
 
 from tqdit.core import bits
 from tqdit.quant.collect import Calibration
@@ -21,7 +21,7 @@ def by_time(q, looked_at): # rows; looked_at: kind -> calibration
         for now in t.unique().tolist():
             mine = t == now
             if mine.sum() > 1: # standard errors need more than one
-                found = two_slopes(eps[mine], eps_hat[mine], x[mine], t[mine])
+                found = slopes_at(eps[mine], eps_hat[mine], x[mine], t[mine])
                 rows.append(dict(t=now, kind=kind, samples=int(mine.sum()), **found))
     return rows
 

@@ -4,7 +4,7 @@
 """
 from copy import deepcopy
 
-from measured_walks import Bench, arguments, relative, two_slopes
+from measured_walks import Bench, arguments, relative, slopes_at
 from torch.nn.functional import avg_pool2d
 
 from tqdit.core import bits
@@ -28,7 +28,7 @@ def shares(held, said): # rows; said: name -> noise
     exact, x, t = held.noise[:, :3], held.set['x'], held.set['t']
     rows, some = [], (t > 40) & (t < 850) # where there are both noise and picture to be found
     for what, eps in said.items():
-        rows.append(dict(what=what, error=relative(eps, exact), **two_slopes(exact[some], eps[some], x[some], t[some]),
+        rows.append(dict(what=what, error=relative(eps, exact), **slopes_at(exact[some], eps[some], x[some], t[some]),
                          coarse8=share(eps - exact, 8), whole=share(eps - exact, exact.shape[-1])))
     return rows
 

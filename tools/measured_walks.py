@@ -10,7 +10,7 @@ from tqdit.core import best_device, check_output, psnr, save_record
 from tqdit.diffusion import Diffusion, sample
 from tqdit.models.checkpoint import load_dit
 from tqdit.quant.collect import Calibration, calibration_set
-from tqdit.quant.moments import regress
+from tqdit.quant.moments import two_slopes
 
 HELD_OUT = 7 # seed of the samples that no table has seen
 
@@ -66,14 +66,5 @@ def relative(a, b): # squared error
     return ((a - b).square().mean()/b.square().mean()).item()
 
 
-def two_slopes(eps, eps_hat, x, t) -> dict:
-    "By how much noise and predicted picture are too strong, with standard errors; t: timesteps (n,)."
-    eps, eps_hat, x = (v.double() for v in (eps, eps_hat, x))
-    abar = torch.tensor(Diffusion().abar)[t].view(-1, 1, 1, 1)
-    signal, noise = abar.sqrt(), (1 - abar).sqrt()
-    def centered(v): return (v - v.mean((0, 2, 3), keepdim=True)).flatten(1)
-    picture, error = (x - noise*eps)/signal, eps_hat - eps
-    (a, _), (a2, _) = regress(centered(error), [centered(eps), centered(picture)])
-    scale = noise/signal # an error of the noise takes so much of itself away from the picture
-    (b, _), (b2, _) = regress(centered(-scale*error), [centered(picture), centered(scale*eps)])
-    return dict(slope=a.item(), contrast=b.item(), slope_error=a2.sqrt().item(), contrast_error=b2.sqrt().item())
+def slopes_at(eps, eps_hat, x, t) -> dict: # t: timesteps (n,)
+    return two_slopes(eps, eps_hat, x, torch.tensor(Diffusion().abar)[t])

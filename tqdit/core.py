@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['mix_seed', 'NoiseStream', 'user_path', 'atomic_path', 'remove_leftovers', 'check_output', 'best_device', 'device_of',
-           'device_name', 'git_commit', 'running_command', 'save_record', 'book_file', 'load_record', 'Bits', 'bits',
-           'text_table', 'to_uint8', 'image_grid', 'show_images', 'psnr', 'load_images', 'one_thread_in_tests',
-           'fewer_in_tests', 'shared_file']
+           'device_name', 'git_commit', 'running_command', 'matmul_precision', 'save_record', 'book_file',
+           'load_record', 'Bits', 'bits', 'text_table', 'to_uint8', 'image_grid', 'show_images', 'psnr', 'load_images',
+           'one_thread_in_tests', 'fewer_in_tests', 'shared_file']
 
 # %% ../nbs/00_core.ipynb #7c4cd2b9
 import gc
@@ -169,6 +169,18 @@ def running_command() -> str:
     if file.suffix == '.py' and file.is_relative_to(package):
         program = 'python -m ' + '.'.join(['tqdit', *file.relative_to(package).with_suffix('').parts])
     return ' '.join([program, *map(shlex.quote, rest)])
+
+# %% ../nbs/00_core.ipynb #00cmp002
+@contextmanager
+def matmul_precision(name:str # 'highest', or 'high', which allows TF32 on a GPU
+                     ):
+    "Let products of float32 have another precision while the block runs."
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(name)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 # %% ../nbs/00_core.ipynb #bf88dcf9
 def _told(device, command): # what a run can say of itself

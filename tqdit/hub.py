@@ -215,7 +215,7 @@ def _usage(name, piped):
 def _text(q, piped, pictures, name, base_model, license, command, results): # pictures: caption -> path
     code = '```'
     base = f'[{base_model}](https://huggingface.co/{base_model})' if base_model else 'a model that its author can name'
-    policy = ', '.join(f'{k}={v}' for k, v in asdict(q.policy).items() if v not in (None, (), ''))
+    policy = ', '.join(f'{k}={v}' for k, v in asdict(q.policy).items() if v not in (None, ()))
     parts = [_head(base_model, license, 'diffusers' if piped else 'tqdit'),
              f'# {name.rpartition("/")[2]}',
              f'{q.anatomy.name} quantized after training to {q.policy.name} with '

@@ -368,7 +368,7 @@ def look_at_checkpoint(source='tqdit-cifar10', # path of a checkpoint in full pr
 # %% ../nbs/18c_inspect.ipynb #18ci0038
 def _mb(n): return f'{n/1e6:.2f}'
 
-def _settings(values): return ', '.join(f'{k}={v}' for k, v in values.items() if v not in (None, [], ''))
+def _settings(values): return ', '.join(f'{k}={v}' for k, v in values.items() if v not in (None, []))
 
 def _sentence(facts): # what sampling must know
     shape = ' × '.join(map(str, facts['shape']))

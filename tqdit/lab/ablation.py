@@ -8,12 +8,12 @@ __all__ = ['VARIANTS', 'ablate', 'bench_calibration', 'main']
 # %% ../../nbs/12e_ablation.ipynb #12e00a07
 import argparse
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 import torch
 from tqdm import tqdm
-from ..core import best_device, bits, check_output, device_of, psnr, save_record
+from ..core import best_device, bits, check_output, device_of, matmul_precision, psnr, save_record
 from ..diffusion import guided, sample
 from ..models.anatomy import anatomy_of, facts_of
 from ..models.checkpoint import load_dit
@@ -148,16 +148,14 @@ def _parser():
 
 @contextmanager
 def _torch_settings(threads=None, tf32=False): # put back afterwards
-    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    before = torch.get_num_threads()
     try:
         if threads:
             torch.set_num_threads(threads)
-        if tf32:
-            torch.set_float32_matmul_precision('high')
-        yield
+        with matmul_precision('high') if tf32 else nullcontext():
+            yield
     finally:
-        torch.set_num_threads(before[0])
-        torch.set_float32_matmul_precision(before[1])
+        torch.set_num_threads(before)
 
 # %% ../../nbs/12e_ablation.ipynb #12e00a27
 def _model_to_bench(text, device): # 'DiT-XL/2:2:5' -> name, network, groups

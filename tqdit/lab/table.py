@@ -25,13 +25,12 @@ from torch import nn
 from tqdm import tqdm
 import tqdit.methods # noqa: F401 (all enter the register)
 from ..core import (NoiseStream, atomic_path, best_device, bits, check_output, device_of, image_grid, load_record,
-                        save_record, user_path)
+                        matmul_precision, save_record, user_path)
 from ..integer.engines import patch_to
 from ..judge.draw import compiled_if_right, tally_model, usable_guidance
 from ..judge.features import CLASSIFIER, LAYERS, Features, Several
 from ..judge.metrics import compare_pairs, measure, possible
 from ..judge.tally import Reference
-from .train import matmul_precision
 from ..methods.registry import METHODS, find_method, method, overhead, run_method
 from ..models.anatomy import facts_of
 from ..models.checkpoint import load_dit

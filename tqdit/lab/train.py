@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['normal_kl', 'byte_nll', 'hybrid_loss', 'TrainConfig', 'inner_weights', 'check_training', 'Trainer', 'train',
-           'save_state', 'load_state', 'matmul_precision', 'joined_processes', 'main']
+           'save_state', 'load_state', 'joined_processes', 'main']
 
 # %% ../../nbs/04_train.ipynb #762be8fd
 import argparse
@@ -20,7 +20,8 @@ import torch.distributed as dist
 from torch import nn, Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
-from ..core import atomic_path, check_output, device_of, load_images, mix_seed, save_record, user_path
+from ..core import (atomic_path, check_output, device_of, load_images, matmul_precision, mix_seed, save_record,
+                        user_path)
 from ..diffusion import Diffusion
 from ..models.anatomy import anatomy_of, facts_of
 from ..models.checkpoint import CheckpointError, load_dit, read_tensors, save_dit
@@ -300,17 +301,6 @@ def _as_fresh(model:nn.Module) -> nn.Module:
     return model
 
 # %% ../../nbs/04_train.ipynb #4c000010
-@contextmanager
-def matmul_precision(name:str # 'highest' or 'high', which allows TF32 on a GPU
-                     ):
-    "Let float32 products have another precision while the block runs."
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(name)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
 @contextmanager
 def joined_processes(): # yields this process's device
     "Join the other processes of `torchrun`, where there are any, while the block runs."

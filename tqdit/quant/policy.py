@@ -34,7 +34,7 @@ def checked_widths(widths) -> tuple: # of triples
 #| code-fold: true
 _WORDS = dict(scales=('minmax', 'mse', 'fisher'), weights=('minmax', 'search', 'gptq', 'roundings', 'signed'),
               grouping=('even', 'searched'), moments=(False, True, 'squares', 'deviation', 'slope', 'both'),
-              learn=('', 'error', 'moments'))
+              learn=(None, 'error', 'moments'))
 
 @dataclass(frozen=True)
 class Policy:
@@ -64,8 +64,8 @@ class Policy:
                        # one of the rules of chapter 12h by name
     positions:int=0 # scales for every token position behind modulated LayerNorms, where held-out samples say that it
                     # pays; so many tokens a side share a range: 1, 3, 5, …; 0 has none
-    learn:str='' # what activation scales and biases are learned by in the end: 'error', the squared error of the
-                 # noise; 'moments', the same with its moments held; '' leaves them as they were chosen
+    learn:str=None # what activation scales and biases are learned by in the end: 'error', the squared error of the
+                 # noise; 'moments', the same with its moments held; None leaves them as they were chosen
 
     def __post_init__(self):
         for k in (self.w_bits, self.a_bits, *([] if self.modulation is None else [self.modulation])):
