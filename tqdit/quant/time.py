@@ -9,6 +9,7 @@ __all__ = ['TimeGroups', 'Clock', 'Row', 'ByTime', 'Layout', 'layout_of', 'Posit
 import copy
 import math
 import threading
+from bisect import bisect_right
 from contextlib import contextmanager
 from dataclasses import dataclass
 import torch
@@ -47,19 +48,23 @@ def _even(cls,
 TimeGroups.even = classmethod(_even)
 
 # %% ../../nbs/09_time.ipynb #717015c5
+def _check(self, least, most): # of some timesteps
+    if not (0 <= least and most <= self.train_steps): # NaN lies nowhere
+        raise ValueError(f'timesteps must lie in 0..{self.train_steps - 1}, got {least}..{most}')
+
 def _group_of(self, t): # number or Tensor of any shape; the same back
     "The group of model timesteps t, rounded down. Raises `ValueError` outside 0..train_steps."
     if not torch.is_tensor(t):
-        return int(self.group_of(torch.tensor(t)))
+        self._check(t, t)
+        return bisect_right(self.starts, t) - 1
     if t.is_floating_point():
         t = t.floor().long()
-    if t.numel() and not (0 <= t.min() and t.max() <= self.train_steps):
-        found = f'{t.min().item()}..{t.max().item()}'
-        raise ValueError(f'timesteps must lie in 0..{self.train_steps - 1}, got {found}')
+    if t.numel():
+        self._check(t.min().item(), t.max().item())
     inner = torch.tensor(self.starts[1:], device=t.device, dtype=t.dtype)
     return torch.bucketize(t, inner, right=True)
 
-TimeGroups.group_of = _group_of
+TimeGroups._check, TimeGroups.group_of = _check, _group_of
 
 # %% ../../nbs/09_time.ipynb #07249eb8
 def _divided(self, k:int) -> 'TimeGroups': # k times as many groups; boundaries stay boundaries
@@ -88,6 +93,10 @@ class Clock:
 
     def read(self, t:Tensor): # timesteps, shape (B,)
         "The group or groups of a batch."
+        if t.is_cpu and not self.as_tensor: # a few numbers are read faster one by one
+            found = {int(self.groups.group_of(v)) for v in set(t.flatten().tolist())}
+            if len(found) < 2:
+                return found.pop() if found else 0
         g = self.groups.group_of(t).flatten()
         if self.as_tensor or (len(g) and bool((g != g[0]).any())):
             return g

@@ -27,6 +27,6 @@ static double peak(int64_t repeats) {
 }
 
 const tq_isa tq_isa_avx512vnni = {
-    .name = "avx512vnni", .rows = VNNI_ROWS, .group = 4, .offset = 0, .supported = supported,
+    .name = "avx512vnni", .rows = VNNI_TILE, .group = 4, .offset = 0, .supported = supported,
     .begin = nothing, .end = nothing, .tile = tile, .peak = peak, TQ_VECTOR_FUNCTIONS
 };

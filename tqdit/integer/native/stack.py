@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NOWHERE', 'LARGE', 'Unfit', 'plain_regions', 'check_fit', 'up64', 'Rows', 'new_step', 'Compiler', 'query_segments',
-           'probability_fields', 'signals_into', 'call_library', 'Stack', 'float_vectors', 'PassOn', 'fuse', 'stack_of',
-           'watched', 'layer_errors']
+           'probability_fields', 'signals_into', 'call_library', 'Stack', 'float_vectors', 'Patches', 'patches_of',
+           'PassOn', 'fuse', 'stack_of', 'watched', 'layer_errors']
 
 # %% ../../../nbs/15i_stack.ipynb #st07
 import copy
@@ -20,6 +20,7 @@ from .library import (
     ATTENTION, CODES, GATE, LINEAR, NORM, QUANTIZE, STORE,
     Buffer, Call, Grid, Place, Segment, Step, Stop, check, library)
 from ...models.program import RUN, Program, after
+from ...quant.layers import QuantConv2d
 from ...quant.quantized import put
 
 # %% ../../../nbs/15i_stack.ipynb #st09
@@ -303,6 +304,9 @@ class Stack(nn.Module):
 
 # %% ../../../nbs/15i_stack.ipynb #98300454
 @patch_to(Stack)
+def layer_named(self, name): return self.layers[name.replace('.', '/')]
+
+@patch_to(Stack)
 def by_name(self) -> dict: # name -> layer
     return {n.replace('/', '.'): m for n, m in self.layers.items()}
 
@@ -329,12 +333,11 @@ def memory(self, compiled, inputs) -> dict: # value -> tensor
     given = {n: x.contiguous() for n, x in zip(self.program.inputs, inputs)}
     tokens = self.program.inputs[0]
     given[tokens] = given[tokens].clone()
-    layers = self.by_name()
     for op in self.program.ops:
-        if op.kind == 'modulation' and isinstance(layers[op.name], nn.Linear):
-            given[op.out] = float_vectors(layers[op.name], F.silu(given[op.source]))
+        if op.kind == 'modulation' and isinstance(layer := self.layer_named(op.name), nn.Linear):
+            given[op.out] = float_vectors(layer, F.silu(given[op.source]))
     if self.program.output not in given: # else the steps change what is there
-        last = layers[self.program.ops[-1].name]
+        last = self.layer_named(self.program.ops[-1].name)
         given[self.program.output] = torch.empty(*inputs[0].shape[:2], last.out_features)
     return given
 
@@ -352,6 +355,33 @@ def run(self, *inputs:Tensor): # tokens (B, N, D), and vectors (B, D)
 def forward(self, *inputs:Tensor):
     "Run for one group of timesteps, or for each group of a mixed batch. Gradients end here."
     return run_by_group(self.clock, self.run, *inputs)
+
+# %% ../../../nbs/15i_stack.ipynb #5c0c6a11
+class Patches(nn.Linear):
+    "A convolution whose windows lie side by side, as a product: its result is ordered token by token in memory."
+    def __init__(self, weight:Tensor, bias:Tensor): # (D, C, h, w), (D,) or None
+        super().__init__(weight[0].numel(), len(weight), bias is not None, device='meta')
+        self.window = tuple(weight.shape[2:])
+        self.weight = nn.Parameter(weight.flatten(1), requires_grad=False)
+        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
+
+    def forward(self, x): # (B, C, H, W) -> (B, D, H/h, W/w)
+        (B, C, H, W), (h, w) = x.shape, self.window
+        x = x[..., :H//h*h, :W//w*w].reshape(B, C, H//h, h, W//w, w)
+        rows = x.permute(0, 2, 4, 1, 3, 5).reshape(B, H//h, W//w, C*h*w)
+        return F.linear(rows, self.weight, self.bias).permute(0, 3, 1, 2)
+
+def patches_of(layer:nn.Module): # -> Patches, or None where it is no such convolution
+    "The product that a convolution is where its windows neither overlap nor leave gaps."
+    if isinstance(layer, QuantConv2d):
+        weight, window = layer.weight_hat(), layer.window
+    elif isinstance(layer, nn.Conv2d) and layer.padding_mode == 'zeros':
+        weight, window = layer.weight, {k: getattr(layer, k) for k in ('stride', 'padding', 'dilation', 'groups')}
+    else:
+        return None
+    if window != dict(stride=tuple(weight.shape[2:]), padding=(0, 0), dilation=(1, 1), groups=1):
+        return None
+    return Patches(weight.detach(), None if layer.bias is None else layer.bias.detach())
 
 # %% ../../../nbs/15i_stack.ipynb #st23
 class PassOn(nn.Module):
@@ -371,6 +401,9 @@ def fuse(net:nn.Module, # with integer layers of the native engine
     for name in program.modules:
         put(net, name, PassOn())
     put(net, program.modules[0], stack)
+    for name, layer in list(net.named_modules()):
+        if product := patches_of(layer):
+            put(net, name, product)
 
 # %% ../../../nbs/15i_stack.ipynb #1c7c9f1e
 def stack_of(net:nn.Module): # -> Stack or None

@@ -3,11 +3,14 @@
    vpdpbusd has 16 lanes of 32 bits. In each it multiplies 4 u8 codes with 4 s8 weights and adds all four products to a
    sum. One register of weights is 16 channels, 4 inputs each; one register of codes is 4 inputs of one row, 16 times.
 
-   A full tile, 6 rows by 64 channels, keeps 24 of the 32 registers as sums (6 rows x 4 vectors), 4 hold weights and 1
+   A full block, 6 rows by 64 channels, keeps 24 of the 32 registers as sums (6 rows x 4 vectors), 4 hold weights and 1
    holds codes. A step of 4 inputs takes 4 + 6 loads for 24 vpdpbusd: 0.42 loads each, where 1 would be affordable.
 
-   A vpdpbusd takes 5 cycles and two can start in each, so 10 sums must be under way. Tiles with fewer rows or vectors
-   split their inputs into 2 or 4 chains with sums of their own, which are added at the end. */
+   A vpdpbusd takes 5 cycles and two can start in each, so 10 sums must be under way. Blocks with fewer rows or vectors
+   split their inputs into 2 or 4 chains with sums of their own, which are added at the end.
+
+   A tile has up to 24 rows, so that what follows a product is prepared once for all of them. It is cut into blocks of
+   nearly the same height, 8 rows into 4 and 4 and not into 6 and 2: low blocks load more than they multiply. */
 #ifndef TQDIT_TILE_AVX512VNNI_H
 #define TQDIT_TILE_AVX512VNNI_H
 
@@ -18,8 +21,9 @@
 #include "x86.h"
 
 enum {
-    VNNI_ROWS = 6,
+    VNNI_ROWS = 6,             /* of a block */
     VNNI_VECTORS = 4,
+    VNNI_TILE = 24,            /* rows of a tile */
     VNNI_BYTES = 4 * TQ_PANEL, /* one step of a panel: 4 inputs of all channels */
     VNNI_AHEAD = 4096,         /* bytes between what is multiplied and what is fetched from memory */
 };
@@ -79,9 +83,10 @@ static void vnni_tile(const uint8_t *a, int64_t stride, int rows, const int8_t *
     typedef void (*function)(const uint8_t *a, int64_t stride, const int8_t *panel, int64_t K, int32_t *out);
     static const function blocks[VNNI_ROWS][VNNI_VECTORS] = {
         VNNI_NAMES(1), VNNI_NAMES(2), VNNI_NAMES(3), VNNI_NAMES(4), VNNI_NAMES(5), VNNI_NAMES(6)};
-    for (int done = 0; done < rows; done += VNNI_ROWS) {
-        const int left = rows - done < VNNI_ROWS ? rows - done : VNNI_ROWS;
-        blocks[left - 1][vectors - 1](a + done * stride, stride, panel, K, out + done * TQ_PANEL);
+    int left = (rows + VNNI_ROWS - 1) / VNNI_ROWS; /* blocks */
+    for (int done = 0, height; done < rows; done += height, left--) {
+        height = (rows - done + left - 1) / left;
+        blocks[height - 1][vectors - 1](a + done * stride, stride, panel, K, out + done * TQ_PANEL);
     }
 }
 
