@@ -341,6 +341,8 @@ def main(argv=None):
             _judge_all(a, images, device, began)
         else:
             _train(a, images, labels, device, began)
+        if dist.is_initialized():
+            dist.barrier() # nobody takes the group down while others are in it
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()

@@ -611,7 +611,9 @@ def main(argv=None) -> int:
     p = argparse.ArgumentParser('tqdit.judge.draw', formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add_arguments(p)
     try:
-        return run_evaluate(p.parse_args(argv))
+        status = run_evaluate(p.parse_args(argv))
+        _wait() # nobody takes the group down while others are in it
+        return status
     except (ValueError, OSError) as e:
         print(f'tqdit.judge.draw: {e}', file=sys.stderr)
         return 2
