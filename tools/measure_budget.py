@@ -24,7 +24,8 @@ LINES = {'last layer W8A8': ((r'final_layer\.linear', 8, 8),), # uniform otherwi
 def row_of(model, S, tables, name):
     w, a, w_bits, a_bits, per = NETWORKS[name]
     table = tables['W5A8' if a == 8 else 'W6A6'] # channels balanced for widths such as these
-    policy = mixed_policy(table, Policy(w, a, widths=LINES.get(name, ())), w_bits, a_bits, per or 'values')
+    uniform = Policy(w, a, modulation=None, widths=LINES.get(name, ()))
+    policy = mixed_policy(table, uniform, w_bits, a_bits, per or 'values')
     q = fit(model, S, policy, progress=False)
     damage = {kind: sum(r.get('damage', 0) for r in q.report if r['what'].startswith(kind))
               for kind in ('weight', 'input')}

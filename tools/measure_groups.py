@@ -73,7 +73,7 @@ def damage_rows(model, S, held, widths=(6, 4), counts=(1, 2, 5, 10)):
 
 def error_row(model, load, name):
     tables, fields = NETWORKS[name]
-    q = fit(model, load(tables), Policy(6, 6, **fields), progress=False)
+    q = fit(model, load(tables), Policy(6, 6, modulation=None, **fields), progress=False)
     return dict(network=name, tables=tables, **fields, starts=q.clock.groups.starts, **compared(model, q))
 
 

@@ -31,7 +31,7 @@ def main():
     dit = tq.load().requires_grad_(False)
     calibration = Calibration(dit, samples=32)
     table = damage_table(dit, calibration.statistics, Policy(6, 6))
-    policy = mixed_policy(table, Policy(6, 6), 6, 6)
+    policy = mixed_policy(table, Policy(6, 6, modulation=None), 6, 6)
     net = to_int8(fit_calibrated(calibration, policy))
     tally = tally_model(net, Features(), a.samples, steps=50, guidance=1.5, seed=0, batch_size=50, resume=a.work)
     found = measure(tally, Reference.load(), ['fd'], torch.arange(a.samples) % 10)

@@ -42,7 +42,7 @@ def main():
     looked_at = {'calibration': bench.calibration, 'held out': bench.held_out(max(2, bench.a.n//2))}
     results = dict(by_time={}, walks={})
     for width in WIDTHS:
-        q = fit(bench.model, bench.calibration.statistics, Policy(*bits(width)), progress=False)
+        q = fit(bench.model, bench.calibration.statistics, Policy(*bits(width), modulation=None), progress=False)
         results['by_time'][width] = by_time(q, looked_at)
         results['walks'][width] = walks(bench, q, spread)
         bench.save(results, 'measure_moments')

@@ -42,7 +42,7 @@ def gains(seen, facts): # of one layer, in dB over the fitted scale of each grou
 
 def main():
     bench = Bench(arguments(__doc__))
-    q = fit(bench.model, bench.calibration.statistics, Policy(6, 6), progress=False)
+    q = fit(bench.model, bench.calibration.statistics, Policy(6, 6, modulation=None), progress=False)
     names = [n for n in positioned(q) if n.endswith('fc1') or n == 'final_layer.linear']
     facts, seen = facts_of(bench.model), look_at_positions(q, bench.calibration, names)
     layers = [dict(layer=n, **gains(seen[n], facts)) for n in names]

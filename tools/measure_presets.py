@@ -14,8 +14,9 @@ from tqdit.quant.collect import Calibration
 from tqdit.quant.budget import fit_policy
 from tqdit.quant.policy import Policy
 
-PRESETS = dict(default=(Policy, 6, 6), static=(Policy.static, 6, 6), average=(Policy.average, 6, 6),
-               token=(Policy.token, 6, 6), four=(Policy.four, 4, 4), paper=(Policy.paper, 6, 6))
+FLOATS = dict(modulation=None) # of the modulations, as they were when the records were made
+PRESETS = dict(default=(Policy, 6, 6, FLOATS), static=(Policy.static, 6, 6, {}), average=(Policy.average, 6, 6, FLOATS),
+               token=(Policy.token, 6, 6, {}), four=(Policy.four, 4, 4, {}), paper=(Policy.paper, 6, 6, {}))
 
 
 def arguments():
@@ -49,8 +50,8 @@ def seconds(device, work): # of what it does, and its result
 
 
 def row_of(calibration, device, name, calibrated):
-    make, w, a = PRESETS[name]
-    fitted, q = seconds(device, lambda: fit_policy(calibration, make(w, a), progress=False))
+    make, w, a, fields = PRESETS[name]
+    fitted, q = seconds(device, lambda: fit_policy(calibration, make(w, a, **fields), progress=False))
     return dict(policy=name, width=q.policy.name, calibration_s=calibrated, fit_s=fitted,
                 total_s=round(calibrated + fitted, 1))
 

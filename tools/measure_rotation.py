@@ -70,7 +70,7 @@ def blocks(bench, q, depth=10): # rows: signal to noise of the outputs of fc1, b
 def main():
     bench = Bench(arguments(__doc__))
     width, S = bits('W6A6'), bench.calibration.statistics
-    nets = dict(static=fit(bench.model, S, Policy(6, 6), progress=False),
+    nets = dict(static=fit(bench.model, S, Policy(6, 6, modulation=None), progress=False),
                 tokens=by_turned_tokens(bench.calibration, width, False),
                 turned=by_turned_tokens(bench.calibration, width))
     held = bench.held_out(max(2, bench.a.n//8), TimeGroups(LOW + tuple(range(100, 1000, 100))))

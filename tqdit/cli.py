@@ -121,6 +121,12 @@ def _width(text): # for argparse
     except ValueError as e:
         raise argparse.ArgumentTypeError(str(e)) from None
 
+def _modulation(text): # for argparse: bits, or 'float'
+    if text != 'float' and text not in map(str, range(2, 9)):
+        raise argparse.ArgumentTypeError(f'{text!r} is no width of modulations; write 2 to 8 bits, or float for full '
+                                         'precision')
+    return text if text == 'float' else int(text)
+
 def _device(text): # for argparse
     try:
         kind = torch.device(text).type
@@ -156,15 +162,17 @@ def _add_quantize(p):
     p.add_argument('--bits', type=_width, default='W8A8', metavar='WkAk', help='of weights and activations, 2 to 8')
     p.add_argument('--policy', choices=list(POLICIES), help='what the method tqdit does: as the paper; static scales '
                    'with a low-rank branch; widths that differ by layer, so many bits on average; measured tokens with '
-                   'a branch; the recipe for four bits. By default static '
-                   'scales without a branch, and from five bits down the recipe for four')
+                   'a branch; the recipe for four bits. By default static scales without a branch, below eight bits '
+                   'widths that differ by layer, below six of weights a branch, below six of activations the recipe '
+                   'for four')
     p.add_argument('--out', required=True, help='the .safetensors to write')
     p.add_argument('--preset', choices=list(SAMPLES), default='full',
                    help='how many calibration images in each time group: ' +
                         ', '.join(f'{name} {n}' for name, n in SAMPLES.items()))
     p.add_argument('--samples', type=int, help='another number of calibration images in each time group')
     p.add_argument('--groups', type=int, help='time groups; by default 10')
-    p.add_argument('--modulation', type=int, help="bits of the modulations' weights; by default full precision")
+    p.add_argument('--modulation', type=_modulation, metavar='BITS', help="of the modulations' weights, 2 to 8, or "
+                   'float for full precision; by default 8, with widths that differ by layer 6, and as the paper float')
     p.add_argument('--batch', type=int, help='guided samples evaluated together; by default what memory allows')
     p.add_argument('--memory', type=float, metavar='GB',
                    help='what the process may hold in all; by default what is free')
@@ -180,8 +188,9 @@ def _add_inspect(p):
     p.add_argument('--bits', nargs='+', type=_width, default=['W8A8', 'W6A6', 'W4A8'], metavar='WkAk',
                    help='of a checkpoint: widths to foretell the files of')
     p.add_argument('--groups', type=int, default=10, help='of a checkpoint: time groups of these files')
-    p.add_argument('--modulation', type=int, default=8, metavar='BITS',
-                   help="of a checkpoint: bits of the modulations' weights, beside full precision")
+    p.add_argument('--modulation', type=_modulation, metavar='BITS',
+                   help="of a checkpoint: bits of the modulations' weights in these files, or float; by default those "
+                        'that `tqdit quantize` takes, and full precision beside them')
     p.add_argument('--all', action='store_true',
                    help='of a quantized file: list all layers, not only those that err most')
     p.add_argument('--json', action='store_true', help='print JSON, which holds everything')
@@ -242,7 +251,7 @@ EXAMPLES = dict(
     demo=['tqdit demo --bits W8A8 W4A8 --images 5 --steps 10 --out demo'],
     inspect=['tqdit inspect DiT-XL-2-256x256.pt',
              'tqdit inspect q.safetensors --picture scales.png --layers av final'],
-    quantize=['tqdit quantize --checkpoint DiT-XL-2-256x256.pt --bits W8A8 --preset quick --modulation 8 --memory 12 '
+    quantize=['tqdit quantize --checkpoint DiT-XL-2-256x256.pt --bits W8A8 --preset quick --memory 12 '
               '--out q.safetensors'],
     sample=['tqdit sample tqdit-cifar10 --classes 3 7 --images 4 --steps 20 --out animals.png',
             'tqdit sample q.safetensors --engine auto --classes 207 --vae sd-vae-ft-ema --guidance 4 --out dogs.png'],
@@ -432,7 +441,8 @@ POLICIES = dict(paper=Policy.paper, static=Policy.static, average=Policy.average
                 four=Policy.four) # by --policy
 
 def _asked_policy(a, name): # what `quantize` takes for bits
-    changes = {k: v for k, v in dict(groups=a.groups, modulation=a.modulation).items() if v is not None}
+    changes = {k: None if v == 'float' else v for k, v in dict(groups=a.groups, modulation=a.modulation).items()
+               if v is not None}
     if (changes or a.policy) and name != 'tqdit':
         raise ValueError(f'--groups, --modulation and --policy are for the method tqdit, not {name}')
     if a.policy:
@@ -477,13 +487,17 @@ def run_quantize(a) -> int:
     return 0
 
 # %% ../nbs/18b_cli.ipynb #26f936e6
+def _foretold(modulation): # bits of the modulations in the files to foretell; (): those of their policies, and floats
+    return {None: (), 'float': (None,)}.get(modulation, (modulation, None))
+
 def run_inspect(a) -> int:
     "`tqdit inspect`: what is in a file; of a quantized one, a picture of its scales as well."
     a.path = fetched(a.path)
     path = source_path(a.path)
     if a.picture:
         check_output(a.picture, path)
-    found = look_at(a.path, bits=a.bits, heads=a.heads, groups=a.groups, modulation=(None, a.modulation), kind=a.kind)
+    found = look_at(a.path, bits=a.bits, heads=a.heads, groups=a.groups, modulation=_foretold(a.modulation),
+                    kind=a.kind)
     if a.picture and found['kind'] != 'quantized':
         raise ValueError(f'--picture draws the scales of a quantized file, and {path} is in {found["kind"]}')
     if a.layers and not a.picture:

@@ -13,12 +13,14 @@ from .core import bits as parse_bits
 from .hub import fetched
 from . import methods # noqa: F401 (all enter the register, and their quantizers with them)
 from .methods import registry
+from .models.anatomy import anatomy_of
 from .models.checkpoint import save_dit
 from .models.diffusers_layout import AsDiffusers, is_diffusers
 from .models.sit import load_floats
 from .quant.collect import Calibration
 from .quant.file import is_quantized_file, load_quantized, save_quantized
 from .quant.budget import fit_policy
+from .quant.modulation import check_bounded
 from .quant.policy import Policy
 from .quant.quantized import Quantized, TimedModel
 
@@ -97,6 +99,12 @@ def _network_of(model, engine, function): # -> the module for what is quantized 
         raise ValueError('this model is quantized already; pass the full-precision one')
     return theirs, net
 
+# %% ../nbs/18_face.ipynb #18fmod01
+def _check_modulations(net, policy): # can they be in codes, if the policy wants that? Raises `ValueError`
+    anatomy = anatomy_of(net)
+    if policy is not None and policy.modulation and any(p.kind == 'modulation' for p in anatomy.parts(net)):
+        check_bounded(anatomy)
+
 # %% ../nbs/18_face.ipynb #a5db5ecd
 def _groups_seen(policy): # of the calibration: time groups, and in how many parts each of them is looked at
     groups = 10 if policy is None else policy.groups
@@ -105,6 +113,7 @@ def _groups_seen(policy): # of the calibration: time groups, and in how many par
 
 # %% ../nbs/18_face.ipynb #93ce1854
 def _calibrated(net, policy, given, samples, guidance, seed, *more): # `given`, or a calibration of the network
+    _check_modulations(net, policy)
     if given is None:
         groups, spread = _groups_seen(policy)
         return Calibration(net, samples, groups, guidance, seed, *more, once=True, spread=spread)

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['source_path', 'Unread', 'open_unread', 'family', 'part_rows', 'safetensors_bytes', 'planned', 'fits_half',
-           'planned_tensors', 'tensor_kind', 'predicted', 'float_rows', 'look_at_checkpoint', 'layer_rows',
-           'scales_over_time', 'look_at_quantized', 'look_at', 'look_text', 'chosen_layers', 'draw_scales']
+           'planned_tensors', 'tensor_kind', 'predicted', 'float_rows', 'foretold_policies', 'look_at_checkpoint',
+           'layer_rows', 'scales_over_time', 'look_at_quantized', 'look_at', 'look_text', 'chosen_layers',
+           'draw_scales']
 
 # %% ../nbs/18c_inspect.ipynb #18ci0007
 import json
@@ -13,7 +14,7 @@ import math
 import re
 import warnings
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 import torch
@@ -340,6 +341,15 @@ def float_rows(u:Unread, policy:Policy) -> list: # of dicts: what, numbers, byte
             row['bytes'] += math.prod(shape)*_TYPES[kind]
     return sorted(rows.values(), key=lambda r: -r['bytes'])
 
+# %% ../nbs/18c_inspect.ipynb #18ci0070
+def foretold_policies(width, # for instance 'W6A6'
+                      groups:int=10, # time groups
+                      modulation=() # bits of the modulations, None being full precision
+                      ) -> list: # a policy for each; by default those that `quantize` takes, and full precision
+    "The policies whose files are foretold."
+    usual = Policy.parse(width, groups=groups)
+    return [replace(usual, modulation=m) for m in modulation or dict.fromkeys((usual.modulation, None))]
+
 # %% ../nbs/18c_inspect.ipynb #41fbfa75
 def _facts(model): return {**asdict(facts_of(model)), 'shape': list(facts_of(model).shape)}
 
@@ -352,11 +362,12 @@ def look_at_checkpoint(source='tqdit-cifar10', # path of a checkpoint in full pr
                        bits=('W8A8', 'W6A6', 'W4A8'), # widths to foretell the files of
                        heads:int=None, # number of attention heads, for sizes that are not official
                        groups:int=10, # time groups
-                       modulation=(None, 8), # bits of the modulations to foretell the files of
+                       modulation=(), # bits of the modulations in these files, None being full precision; by default
+                                      # those of each width's policy, and full precision
                        kind:str=None # 'dit' or 'sit'; by default what the file says, else 'dit'
                       ) -> dict: # for JSON
     "What a checkpoint is, and what would become of it. Raises `FileNotFoundError`, `CheckpointError`, `ValueError`."
-    policies = [Policy.parse(b, groups=groups, modulation=m) for b in bits for m in modulation]
+    policies = [p for b in bits for p in foretold_policies(b, groups, modulation)]
     u = open_unread(source, heads, kind)
     held = sorted({str(v.dtype).removeprefix('torch.') for v in u.tensors.values()})
     return dict(file=str(source_path(source)), bytes=_bytes_of(source_path(source)), kind='full precision',

@@ -31,7 +31,7 @@ VARIANTS = dict(
     MRQ={**PLAIN, 'mrq': True},
     TGQ={**PLAIN, 'groups': 10},
     paper=PAPER,
-    tqdit={})
+    tqdit=dict(modulation=None)) # as in the others
 
 # %% ../../nbs/12e_ablation.ipynb #12e00a12
 @torch.no_grad()
@@ -103,7 +103,7 @@ def bench_calibration(
         model, # in full precision
         groups:int=10, # G
         samples:int=32, # in each group
-        policy:Policy=Policy(6, 6), # what is fitted
+        policy:Policy=Policy(6, 6, modulation=None), # what is fitted
         batch_size:int=None # guided samples together; None: as many as fit into memory, at most 8
         ) -> dict:
     "Seconds and peak memory of a whole calibration."
@@ -180,7 +180,7 @@ def _benches(a, record):
 
 def _samplers(a, model, S, record):
     rows, labels = [], torch.arange(a.images) % facts_of(model).classes
-    nets = {f'W{b}A{b}': fit(model, S, Policy(b, b)) for b in (8, 6)}
+    nets = {f'W{b}A{b}': fit(model, S, Policy(b, b, modulation=None)) for b in (8, 6)}
     for sampler, steps in [(s, T) for T in (50, 20, 100, 250) for s in ('ddim', 'ddpm')]:
         n = a.images if steps <= 50 else max(1, a.images*50//steps)
         settings = dict(steps=steps, sampler=sampler, seed=a.seed, guidance=a.guidance)

@@ -63,7 +63,7 @@ def _remeasure(q, name, layer, calibration, bits, turn): # a linear layer with m
 # %% ../../nbs/12i_rotation.ipynb #9fdf428f
 def by_turned_tokens(calibration, bits, turn:bool=True): # False: the same without the rotation, to compare
     "Our method with measured tokens in front of linear layers, except where MRQ stays, turned or not."
-    policy = Policy(*bits, groups=calibration.groups.G)
+    policy = Policy(*bits, groups=calibration.groups.G, modulation=None)
     q = fit(calibration.model, calibration.statistics, policy, calibration.progress)
     for name, layer in q.layers().items():
         if isinstance(layer, QuantLinear) and q.part(name).roles != ('gelu',) and layer.inputs:

@@ -249,7 +249,7 @@ def _skeleton(h:dict, tensors:int) -> Quantized: # how many tensors the file has
     "A model of the header's form, without numbers."
     _check_header(h)
     net = _built(anatomy_named(h['architecture']), check_config(h['config'], tensors))
-    policy = Policy(**h['policy'])
+    policy = Policy(**{'modulation': None, **h['policy']}) # the oldest files do not have the field
     q = empty(net.eval().requires_grad_(False), policy, TimeGroups(*h['groups']), list(h['layers']))
     q.method, q.report, q.cost = h['method'], h['report'], h['cost']
     for name, form in h['layers'].items():

@@ -363,7 +363,7 @@ def _fit_layers(q, S, model, finished, progress, consume): # one after another, 
             q.report += _one_layer(q, name, S, model, finished, before)
             if consume:
                 release(S, q.part(name))
-    if q.policy.modulation:
+    if q.policy.modulation and q.modulations():
         q.report += _fit_modulations(q, model)
 
 # %% ../../nbs/12c_fit.ipynb #12d00b07

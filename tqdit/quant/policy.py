@@ -52,7 +52,7 @@ class Policy:
     balance:bool=True # even out the channels of modulated LayerNorms by folding factors into the modulation
     center:bool=True # where channels are balanced, shift each to the middle of its range, folded likewise
     correct:bool=True # put what a linear layer's rounding does to its mean output into its bias
-    modulation:int=None # bits of the modulations' weights; None leaves them in full precision, as the paper does
+    modulation:int=8 # bits of the modulations' weights; None leaves them in full precision, as the paper does
     rank:int=0 # directions of a weight that a low-rank branch takes over, on average over the layers; 0: no branch
     tokens:bool=False # measure the range of every token while running, instead of a scale for each time group
     group:int=None # input channels that share a scale of the weights, and with `tokens` of the activations; None: all
@@ -109,8 +109,8 @@ Policy.covers = _covers
 
 # %% ../../nbs/10_policy.ipynb #572a99b6
 PLAIN = dict(scales='minmax', mrq=False, groups=1, weights='minmax', balance=False, center=False,
-             correct=False, clip=1.)
-PAPER = dict(weights='search', balance=False, center=False, correct=False, clip=1.)
+             correct=False, modulation=None, clip=1.)
+PAPER = dict(weights='search', balance=False, center=False, correct=False, modulation=None, clip=1.)
 
 def _preset(what, w_bits, a_bits, chosen): # what it is, its usual widths, and the fields that it sets
     def make(cls, w_bits=w_bits, a_bits=a_bits, **changes):
@@ -122,12 +122,12 @@ Policy.plain = _preset('The baseline: min-max scales and nothing else.', 8, 8, P
 Policy.paper = _preset('HO, MRQ and TGQ as the paper has them, nothing else.', 8, 8, PAPER)
 
 # %% ../../nbs/10_policy.ipynb #6316f884
-STATIC = dict(weights='roundings', rank=24, modulation=8)
+STATIC = dict(weights='roundings', rank=24)
 TOKEN = dict(weights='roundings', tokens=True, rank=24, group=64, mrq=False, balance=False, center=False,
-             moments=True, modulation=8)
-AVERAGE = dict(weights='roundings', mixed=True)
+             moments=True)
+AVERAGE = dict(weights='roundings', mixed=True, modulation=6) # so that a W6A6 file is below 10 MB
 NARROW = dict(group=64, weights='signed') # beside `STATIC`, for weights of less than six bits
-FOUR = dict(weights='signed', tokens=True, rank=32, group=64, mrq=False, modulation=8)
+FOUR = dict(weights='signed', tokens=True, rank=32, group=64, mrq=False)
 
 # %% ../../nbs/10_policy.ipynb #535f9c7f
 Policy.static = _preset('The best whose scales are all fixed beforehand: with a low-rank branch.', 6, 6, STATIC)
