@@ -162,7 +162,7 @@ class Anatomy:
     few_heads:Callable = _all_heads # (model, n) -> the same model, which computes about n attention weights at a time
     program:Callable = _no_program # model -> `Program` of its blocks, or None: then they run layer by layer
     computed:Callable = _nothing # model -> parameters and buffers, by name, that need no storing, with their values
-    modulation_range:Callable = None # model -> the largest value that can enter a 'modulation' part, a tensor
+    modulation_range:Callable = None # model -> a tensor, the most that can enter a 'modulation' part; its codes need it
     def __deepcopy__(self, memo): return self
     def __reduce__(self): return _restore, (self.name, self.network)
 
