@@ -91,16 +91,19 @@ class Clock:
     @g.setter
     def g(self, g): self._here.g = g
 
-    def read(self, t:Tensor): # timesteps, shape (B,)
-        "The group or groups of a batch."
-        if t.is_cpu and not self.as_tensor: # a few numbers are read faster one by one
-            found = {int(self.groups.group_of(v)) for v in set(t.flatten().tolist())}
-            if len(found) < 2:
-                return found.pop() if found else 0
-        g = self.groups.group_of(t).flatten()
-        if self.as_tensor or (len(g) and bool((g != g[0]).any())):
-            return g
-        return int(g[0]) if len(g) else 0
+# %% ../../nbs/09_time.ipynb #1db05a3d
+def _read(self, t:Tensor): # timesteps, shape (B,)
+    "The group or groups of a batch."
+    if t.is_cpu and not self.as_tensor: # a few numbers are read faster one by one
+        found = {int(self.groups.group_of(v)) for v in set(t.flatten().tolist())}
+        if len(found) < 2:
+            return found.pop() if found else 0
+    g = self.groups.group_of(t).flatten()
+    if self.as_tensor or (len(g) and bool((g != g[0]).any())):
+        return g
+    return int(g[0]) if len(g) else 0
+
+Clock.read = _read
 
 # %% ../../nbs/09_time.ipynb #9692f631
 @contextmanager

@@ -371,6 +371,7 @@ class Patches(nn.Linear):
         rows = x.permute(0, 2, 4, 1, 3, 5).reshape(B, H//h, W//w, C*h*w)
         return F.linear(rows, self.weight, self.bias).permute(0, 3, 1, 2)
 
+# %% ../../../nbs/15i_stack.ipynb #5c0c6a15
 def patches_of(layer:nn.Module): # -> Patches, or None where it is no such convolution
     "The product that a convolution is where its windows neither overlap nor leave gaps."
     if isinstance(layer, QuantConv2d):
