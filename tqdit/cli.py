@@ -441,8 +441,11 @@ POLICIES = dict(paper=Policy.paper, static=Policy.static, average=Policy.average
                 four=Policy.four) # by --policy
 
 def _asked_policy(a, name): # what `quantize` takes for bits
-    changes = {k: None if v == 'float' else v for k, v in dict(groups=a.groups, modulation=a.modulation).items()
-               if v is not None}
+    changes = {}
+    if a.groups is not None:
+        changes['groups'] = a.groups
+    if a.modulation is not None:
+        changes['modulation'] = None if a.modulation == 'float' else a.modulation
     if (changes or a.policy) and name != 'tqdit':
         raise ValueError(f'--groups, --modulation and --policy are for the method tqdit, not {name}')
     if a.policy:
@@ -487,8 +490,10 @@ def run_quantize(a) -> int:
     return 0
 
 # %% ../nbs/18b_cli.ipynb #26f936e6
-def _foretold(modulation): # bits of the modulations in the files to foretell; (): those of their policies, and floats
-    return {None: (), 'float': (None,)}.get(modulation, (modulation, None))
+def _foretold(asked): # by --modulation -> bits of the modulations in the files to foretell, None being full precision
+    if asked is None:
+        return () # those of each policy, and full precision
+    return (None,) if asked == 'float' else (asked, None)
 
 def run_inspect(a) -> int:
     "`tqdit inspect`: what is in a file; of a quantized one, a picture of its scales as well."

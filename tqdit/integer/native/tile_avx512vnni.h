@@ -83,9 +83,9 @@ static void vnni_tile(const uint8_t *a, int64_t stride, int rows, const int8_t *
     typedef void (*function)(const uint8_t *a, int64_t stride, const int8_t *panel, int64_t K, int32_t *out);
     static const function blocks[VNNI_ROWS][VNNI_VECTORS] = {
         VNNI_NAMES(1), VNNI_NAMES(2), VNNI_NAMES(3), VNNI_NAMES(4), VNNI_NAMES(5), VNNI_NAMES(6)};
-    int left = (rows + VNNI_ROWS - 1) / VNNI_ROWS; /* blocks */
-    for (int done = 0, height; done < rows; done += height, left--) {
-        height = (rows - done + left - 1) / left;
+    int to_do = (rows + VNNI_ROWS - 1) / VNNI_ROWS; /* blocks */
+    for (int done = 0, height; done < rows; done += height, to_do--) {
+        height = (rows - done + to_do - 1) / to_do;
         blocks[height - 1][vectors - 1](a + done * stride, stride, panel, K, out + done * TQ_PANEL);
     }
 }
