@@ -392,7 +392,8 @@ class PassOn(nn.Module):
 def fuse(net:nn.Module, # with integer layers of the native engine
          program:Program, # of some of its modules, or None
          clock): # -> str or None
-    "Exchange the modules of a program for one `Stack`. Says why where that cannot be; then nothing is changed."
+    """Exchange the modules of a program for one `Stack`, and convolutions beside it for products. Says why where that
+    cannot be; then nothing is changed."""
     if program is None:
         return 'the architecture declares no program'
     try:
