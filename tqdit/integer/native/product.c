@@ -58,11 +58,10 @@ tq_weight *tq_pack(const int8_t *codes, int64_t out, int64_t in) {
     if (w) {
         *w = (tq_weight){.out = out, .in = in, .K = padded(in, TQ_STEP), .group = tq_current()->group};
         const size_t bytes = (size_t)(padded(out, TQ_PANEL) * w->K);
-        w->memory = calloc(1, bytes + ALIGNMENT);
-        w->panels = (int8_t *)padded((intptr_t)w->memory, ALIGNMENT);
+        w->panels = tq_take(bytes, &w->block);
         w->sums = calloc((size_t)padded(out, TQ_PANEL), sizeof *w->sums);
     }
-    if (!w || !w->memory || !w->sums) {
+    if (!w || !w->panels || !w->sums) {
         tq_free(w);
         tq_fail("not enough memory for a weight");
         return NULL;
@@ -83,7 +82,7 @@ int64_t tq_bytes(const tq_weight *w) {
 
 void tq_free(tq_weight *w) {
     if (!w) return;
-    free(w->memory);
+    if (w->panels) tq_give(w->block);
     free(w->sums);
     free(w);
 }

@@ -3,6 +3,7 @@
 #define TQDIT_PRODUCT_H
 
 #include "isa.h"
+#include "pages.h"
 
 enum { TQ_STORE, TQ_GATE, TQ_CODES }; /* the last step of an epilogue */
 
@@ -11,8 +12,8 @@ struct tq_weight {
     int64_t out, in, K; /* channels; K: `in`, padded to a multiple of TQ_STEP */
     int group;          /* as the instruction set likes it */
     int largest;        /* largest |code| */
-    void *memory;       /* holds the panels, which begin at a cache line */
-    int8_t *panels;
+    int8_t *panels;     /* begin at a cache line ... */
+    tq_block *block;    /* ... of this memory */
     int32_t *sums; /* sum of the codes of each output channel */
 };
 
