@@ -61,14 +61,14 @@ def interleave(fns:dict, # name -> callable without arguments, which gives what 
             found[n].append(fns[n]())
     return found
 
-# %% ../../nbs/16c_bench.ipynb #19582388
+# %% ../../nbs/16c_bench.ipynb #b0200a1c
 TURN = .2 # seconds that a turn lasts, unless a single call takes longer
 
+# %% ../../nbs/16c_bench.ipynb #19582388
 class Runner:
     "Answers questions about a function: how long it takes, and how far its answer is from the exact one."
-    def __init__(self, f, exact, # a tensor
-                 net=None): # ours, to be asked where its time goes
-        self.f, self.exact, self.net, self.last = f, exact, net, 0.
+    def __init__(self, f, exact): # a tensor
+        self.f, self.exact, self.last = f, exact, 0.
 
     def time(self) -> float: # seconds
         "Of a call: the median of a turn, after another call to warm up."
