@@ -49,6 +49,8 @@ from ..quant.time import ByTime
 from ..quant.uniform import MinMax, code_range, minmax_quantizer
 
 # %% ../../nbs/16c_bench.ipynb #b020
+TURN = .2 # seconds that a turn lasts, unless a single call takes longer
+
 def interleave(fns:dict, # name -> callable without arguments, which gives what it measured
         rounds:int=9,
         rest:float=0.05, # seconds before each
@@ -60,9 +62,6 @@ def interleave(fns:dict, # name -> callable without arguments, which gives what 
             time.sleep(rest)
             found[n].append(fns[n]())
     return found
-
-# %% ../../nbs/16c_bench.ipynb #b0200a1c
-TURN = .2 # seconds that a turn lasts, unless a single call takes longer
 
 # %% ../../nbs/16c_bench.ipynb #19582388
 class Runner:

@@ -8,6 +8,7 @@ __all__ = ['COLOURS', 'RIVALS', 'number_format', 'colour_of', 'draw_times', 'dra
            'against', 'first_of_ours', 'readme_table', 'run_bench']
 
 # %% ../../nbs/16d_report.ipynb #16d00006
+from itertools import cycle
 from ..core import atomic_path, check_output, text_table
 from ..integer.engines import ENGINES
 from .bench import bench
@@ -87,13 +88,14 @@ def shares(breakdown:dict # ms by kind, with 'wall'
     return {k: v/whole for k, v in parts.items()}
 
 # %% ../../nbs/16d_report.ipynb #e8f962ad
-_SHADES = ('#cc3311', '#ee7733', '#4477aa', '#66ccee', '#228833', '#ccbb44', '#aa3377', '#999933', '#bbbbbb', '#555555')
+_SHADES = ('#cc3311', '#ee7733', '#4477aa', '#66ccee', '#228833', '#ccbb44', '#aa3377', '#999933', '#bbbbbb', '#555555',
+           '#dddddd')
 
 def draw_shares(ax, rows:list, name:str # of one of our engines
                 ):
     "Stacked bars, one for each batch."
     left = [0.]*len(rows)
-    for kind, shade in zip(shares(rows[-1]['breakdown'][name]), _SHADES):
+    for kind, shade in zip(shares(rows[-1]['breakdown'][name]), cycle(_SHADES)):
         v = [100*shares(r['breakdown'][name])[kind] for r in rows]
         ax.bar([str(r['batch']) for r in rows], v, bottom=left, label=kind, color=shade)
         left = [p + q for p, q in zip(left, v)]

@@ -15,8 +15,6 @@
 
 enum { QUERIES = 48 }; /* of a unit */
 
-static int64_t padded(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
-
 typedef struct plan {
     const tq_attention *a;
     const tq_isa *isa;

@@ -9,7 +9,6 @@
 #include "pages.h"
 
 #include <pthread.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,34 +30,32 @@ enum {
 /* It stands at the beginning of its own memory. */
 struct tq_block {
     void *memory; /* as malloc gave it */
-    size_t size, used;
+    int64_t size, used;
     int weights;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static tq_block *open_block; /* the one that is being filled */
 
-static size_t padded(size_t n, size_t step) { return (n + step - 1) / step * step; }
-
-static tq_block *new_block(size_t bytes) {
-    const size_t least = padded(LINE + bytes, PAGE);
-    size_t size = least > BLOCK ? least : BLOCK;
-    void *memory = malloc(size + PAGE);
+static tq_block *new_block(int64_t bytes) {
+    const int64_t least = padded(LINE + bytes, PAGE);
+    int64_t size = least > BLOCK ? least : BLOCK;
+    void *memory = malloc((size_t)(size + PAGE));
     if (!memory) {
         size = least;
-        memory = malloc(size + PAGE);
+        memory = malloc((size_t)(size + PAGE));
     }
     if (!memory) return NULL;
-    tq_block *block = (tq_block *)padded((uintptr_t)memory, PAGE);
+    tq_block *block = (tq_block *)padded((intptr_t)memory, PAGE);
 #if defined(MADV_HUGEPAGE)
-    madvise(block, size, MADV_HUGEPAGE); /* a wish: whether it is granted makes no difference but speed */
+    madvise(block, (size_t)size, MADV_HUGEPAGE); /* a wish: whether it is granted makes no difference but speed */
 #endif
     *block = (tq_block){.memory = memory, .size = size, .used = LINE};
     return block;
 }
 
 /* Call it with the lock. */
-static void *part_of_block(size_t bytes) {
+static void *part_of_block(int64_t bytes) {
     if (!open_block || open_block->size - open_block->used < bytes) {
         open_block = new_block(bytes);
         if (!open_block) return NULL;
@@ -69,12 +66,12 @@ static void *part_of_block(size_t bytes) {
     return part;
 }
 
-void *tq_take(size_t bytes, tq_block **block) {
+void *tq_take(int64_t bytes, tq_block **block) {
     pthread_mutex_lock(&lock);
     void *part = part_of_block(padded(bytes, LINE));
     *block = open_block;
     pthread_mutex_unlock(&lock);
-    return part ? memset(part, 0, bytes) : NULL;
+    return part ? memset(part, 0, (size_t)bytes) : NULL;
 }
 
 void tq_give(tq_block *block) {

@@ -2,13 +2,16 @@
 #ifndef TQDIT_PAGES_H
 #define TQDIT_PAGES_H
 
-#include <stddef.h>
+#include <stdint.h>
+
+/* The next multiple of `step`. */
+static inline int64_t padded(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
 typedef struct tq_block tq_block; /* memory that several weights share */
 
 /* `bytes` zeros that begin at a cache line, and in `block` what they are a part of. NULL, if there is not enough. Any
    thread may ask. */
-void *tq_take(size_t bytes, tq_block **block);
+void *tq_take(int64_t bytes, tq_block **block);
 
 /* One of the weights in a block is no longer needed. */
 void tq_give(tq_block *block);

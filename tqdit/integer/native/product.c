@@ -18,8 +18,6 @@ enum {
     PATIENCE = 2       /* a row from another core's cache takes so much longer than a weight */
 };
 
-static int64_t padded(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
-
 /* ---- weights ---- */
 
 /* One output channel: `group` codes after `group` codes, TQ_PANEL groups apart. */
@@ -57,8 +55,7 @@ tq_weight *tq_pack(const int8_t *codes, int64_t out, int64_t in) {
     tq_weight *w = calloc(1, sizeof *w);
     if (w) {
         *w = (tq_weight){.out = out, .in = in, .K = padded(in, TQ_STEP), .group = tq_current()->group};
-        const size_t bytes = (size_t)(padded(out, TQ_PANEL) * w->K);
-        w->panels = tq_take(bytes, &w->block);
+        w->panels = tq_take(padded(out, TQ_PANEL) * w->K, &w->block);
         w->sums = calloc((size_t)padded(out, TQ_PANEL), sizeof *w->sums);
     }
     if (!w || !w->panels || !w->sums) {
