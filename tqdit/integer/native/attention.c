@@ -20,7 +20,7 @@ typedef struct plan {
     const tq_isa *isa;
     int64_t keys, width;         /* padded */
     int64_t pieces;              /* units of a head */
-    int small;                   /* do two products of a probability and a value fit into 16 bits? */
+    int fits;                    /* so many products of a probability and a value fit into 16 bits */
     int8_t *key_panels, *value_panels;
     int32_t *key_sums, *value_sums;
 } plan;
@@ -151,13 +151,13 @@ static void attend_tile(const plan *j, const bench *b, int64_t unit, int64_t tok
     for (int64_t t = 0; t < a->k.tokens; t += TQ_PANEL) {
         const int64_t columns = a->k.tokens - t < TQ_PANEL ? a->k.tokens - t : TQ_PANEL;
         j->isa->tile(q, a->q.stride, rows, j->key_panels + panels + t * j->width, j->width,
-                     (int)((columns + TQ_VECTOR - 1) / TQ_VECTOR), 0, b->sums + t * TQ_ROWS);
+                     (int)((columns + TQ_VECTOR - 1) / TQ_VECTOR), 1, b->sums + t * TQ_ROWS);
     }
     probabilities(j, b, q, unit, rows);
     for (int64_t c = 0; c < a->width; c += TQ_PANEL) {
         const int columns = a->width - c < TQ_PANEL ? (int)(a->width - c) : TQ_PANEL;
         j->isa->tile(b->codes, j->keys, rows, j->value_panels + panels + c * j->keys, j->keys,
-                     (columns + TQ_VECTOR - 1) / TQ_VECTOR, j->small, b->sums);
+                     (columns + TQ_VECTOR - 1) / TQ_VECTOR, j->fits, b->sums);
         for (int r = 0; r < rows; r++) finish_row(j, b, unit, token, r, c, columns, b->sums + r * TQ_PANEL);
     }
 }
@@ -176,7 +176,7 @@ int tq_attend(const tq_isa *isa, const tq_attention *a) {
     const int64_t heads = a->images * a->heads;
     plan j = {.a = a, .isa = isa, .keys = padded(a->k.tokens, TQ_PANEL), .width = padded(a->width, TQ_PANEL)};
     j.pieces = (a->q.tokens + QUERIES - 1) / QUERIES;
-    j.small = (a->stacked ? (float)a->border - 1 : a->probability.hi) <= 127; /* 2 127 128 < 2^15 */
+    j.fits = tq_fits(a->stacked ? a->border - 1 : (int)a->probability.hi, 128);
     const size_t panels = (size_t)(heads * j.keys * j.width), sums = sizeof(int32_t) * (size_t)heads;
     char *memory = tq_memory(1 + TQ_MOST_THREADS, 2 * panels + sums * (size_t)(j.keys + j.width));
     if (!memory) return tq_fail("not enough memory for attention");

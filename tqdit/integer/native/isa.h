@@ -17,6 +17,9 @@ enum {
     TQ_VECTOR = 16  /* channels that are switched off together where a panel is not full */
 };
 
+/* The next multiple of `step`. */
+static inline int64_t padded(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
 struct tq_finish; /* what follows a product; see product.h */
 
 typedef struct tq_isa {
@@ -32,10 +35,19 @@ typedef struct tq_isa {
 
     /* out[r*TQ_PANEL + c] = sum over k < K of (a[r*stride + k] - offset) w[k][c], exactly, for r < rows and
        c < 16 vectors; K is a multiple of TQ_STEP. A panel is stored as int8 [K/group][TQ_PANEL][group].
-       small: two products of the largest codes fit into 16 bits together. What lies beyond `rows` and `vectors` in
-       `out` may be overwritten; of `a`, only the K bytes of each of the `rows` rows are read. */
-    void (*tile)(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int small,
+       fits: so many products of the largest numbers fit into 16 bits together. What lies beyond `rows` and `vectors`
+       in `out` may be overwritten; of `a`, only the K bytes of each of the `rows` rows are read. */
+    void (*tile)(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int fits,
                  int32_t *out);
+
+    /* Functions or NULL: products by what rows differ in, where that is faster than what `tile` does if fits < 2. Rows
+       become differences once, in memory of so many bytes. Then they are multiplied with every panel: `out` is as after
+       `tile`, or as before where 0 is returned, which says that the rows differ too much. `sums`: of the weights of each
+       channel. */
+    int64_t (*differences_bytes)(int64_t rows, int64_t K);
+    void (*find_differences)(const uint8_t *a, int64_t stride, int rows, int64_t K, void *differences);
+    int (*tile_of_differences)(void *differences, int rows, const int8_t *panel, const int32_t *sums, int64_t K,
+                               int vectors, int32_t *out);
 
     /* Multiply registers with registers, and return how many operations that were: the processor's own limit. */
     double (*peak)(int64_t repeats);

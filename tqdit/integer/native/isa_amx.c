@@ -92,9 +92,9 @@ static void blocks(const uint8_t *a, int64_t stride, int rows, const int8_t *pan
     }
 }
 
-static void tile(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int small,
+static void tile(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int fits,
                  int32_t *out) {
-    (void)small; /* tdpbusd adds in 32 bits: nothing saturates */
+    (void)fits; /* tdpbusd adds in 32 bits: nothing saturates */
     if (rows <= FEW) {
         vnni_tile(a, stride, rows, panel, K, vectors, out);
         return;

@@ -1,43 +1,28 @@
 /* isa_avx2.c - AVX2 multiplies bytes only with a catch: vpmaddubsw adds two products u8 x s8 in 16 bits and saturates.
 
-   Where two products always fit (`small`), that is what we use, and vpmaddwd with ones adds pairs in 32 bits: 3
-   instructions for 32 multiply-adds. Otherwise codes and weights are first widened to 16 bits, and vpmaddwd multiplies
-   those: 2 instructions for 16. A fused multiply-add of floats does 8, on two of the three ports that vpmaddwd and the
-   addition can share.
+   Where four products always fit (`fits`), four are added in 16 bits, and vpmaddwd with ones adds pairs in 32 bits: 5
+   instructions for 64 products; 6 where two fit. Otherwise rows become small differences, which do fit; see
+   differences_avx2.h. Where rows are too different, or too few for that, codes and weights are widened to 16 bits, and
+   vpmaddwd multiplies those: 8 instructions. A fused multiply-add of floats would take as many.
 
-   Widening is done once for a tile of 24 rows, in chunks of 256 inputs that stay in the first-level cache: a chunk of
+   Widening is done once for a tile of 32 rows, in chunks of 256 inputs that stay in the first-level cache: a chunk of
    4 neighbouring inputs x0 x1 x2 x3 (bytes of a 32-bit lane) becomes two lanes of 16-bit pairs, (x0, x2) and (x1, x3),
    which takes shifts only. Codes are widened alike, so pairs meet pairs.
 
-   A block, 6 rows by 16 channels, keeps 12 of the 16 registers as sums; 2 hold weights, 1 codes, 1 products. Sums of a
-   chunk go on from what `out` holds. */
+   A block of widened codes, 6 rows by 16 channels, keeps 12 of the 16 registers as sums; 2 hold weights, 1 codes, 1
+   products. Sums of a chunk go on from what `out` holds. */
 #include <immintrin.h>
 #include <string.h>
 
+#include "differences_avx2.h"
 #include "isa.h"
 #include "vector.h"
 #include "x86.h"
 
-enum {
-    ROWS = 24,
-    BLOCK = 6,              /* rows whose sums are in registers at once */
-    CHUNK = 256,            /* inputs that are widened at once */
-    BYTES = 4 * TQ_PANEL,   /* of a panel: 4 inputs of all channels */
-};
+enum { ROWS = TILE, WIDE_BLOCK = 6 };
 
 static int supported(void) { return has_avx2(); }
 static void nothing(void) {}
-
-/* 32 bytes: 4 neighbours in each of 8 lanes of 32 bits. */
-ALWAYS_INLINE __m256i load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
-ALWAYS_INLINE void store(void *p, __m256i v) { _mm256_storeu_si256((__m256i *)p, v); }
-
-/* The same lane 8 times. */
-ALWAYS_INLINE __m256i broadcast(const void *p) {
-    int32_t lane;
-    memcpy(&lane, p, sizeof lane);
-    return _mm256_set1_epi32(lane);
-}
 
 /* Codes of one row: 8 lanes of (x0 x1 x2 x3) become 8 lanes of (x0, x2), then 8 of (x1, x3). */
 static void widen_codes(const uint8_t *a, int64_t n, int16_t *wide) {
@@ -63,7 +48,7 @@ static void widen_weights(const int8_t *panel, const int8_t *next, int64_t n, in
     }
 }
 
-typedef __m256i block_sums[BLOCK][2];
+typedef __m256i block_sums[WIDE_BLOCK][2];
 
 ALWAYS_INLINE void load_sums(const int32_t *out, const int rows, block_sums sums) {
     UNROLL for (int i = 0; i < 2 * rows; i++) sums[i / 2][i % 2] = load(out + i / 2 * TQ_PANEL + i % 2 * 8);
@@ -88,15 +73,8 @@ ALWAYS_INLINE void block_wide(const int16_t *codes, const int16_t *weights, int6
     store_sums(out, rows, sums);
 }
 
-/* An addition that stays where it is written: gcc would move them together, and run out of registers. */
-ALWAYS_INLINE __m256i plus(__m256i sum, __m256i products) {
-    sum = _mm256_add_epi32(sum, products);
-    __asm__ volatile("" : "+x"(sum));
-    return sum;
-}
-
-/* Bytes as they are, where two products fit into 16 bits. */
-ALWAYS_INLINE void block_small(const uint8_t *a, int64_t stride, const int8_t *panel, int64_t n, int32_t *out,
+/* Codes as they are, where two products fit into 16 bits. */
+ALWAYS_INLINE void block_of_two(const uint8_t *a, int64_t stride, const int8_t *panel, int64_t n, int32_t *out,
                                const int rows) {
     const __m256i ones = _mm256_set1_epi16(1);
     block_sums sums;
@@ -114,63 +92,89 @@ ALWAYS_INLINE void block_small(const uint8_t *a, int64_t stride, const int8_t *p
 }
 
 /* Call `f(..., rows)` with a constant. */
-#define WITH_ROWS(rows, f, ...) \
+#define WITH_SIX(rows, f, ...) \
     switch (rows) { \
-        case 1: f(__VA_ARGS__, 1); break; \
-        case 2: f(__VA_ARGS__, 2); break; \
-        case 3: f(__VA_ARGS__, 3); break; \
-        case 4: f(__VA_ARGS__, 4); break; \
-        case 5: f(__VA_ARGS__, 5); break; \
-        default: f(__VA_ARGS__, 6); \
+        CASE(1, f, __VA_ARGS__) CASE(2, f, __VA_ARGS__) CASE(3, f, __VA_ARGS__) CASE(4, f, __VA_ARGS__) \
+        CASE(5, f, __VA_ARGS__) default: f(__VA_ARGS__, 6); \
     }
 
-APART void blocks_small(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t n, int32_t *out) {
-    for (int r = 0; r < rows; r += BLOCK) {
-        WITH_ROWS(rows - r, block_small, a + r * stride, stride, panel, n, out + r * TQ_PANEL)
+APART void blocks_of_two(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t n, int32_t *out) {
+    for (int r = 0; r < rows; r += WIDE_BLOCK) {
+        WITH_SIX(rows - r, block_of_two, a + r * stride, stride, panel, n, out + r * TQ_PANEL)
     }
 }
 
 APART void blocks_wide(const int16_t *codes, int rows, const int16_t *weights, int64_t n, int32_t *out) {
-    for (int r = 0; r < rows; r += BLOCK) {
-        WITH_ROWS(rows - r, block_wide, codes + r * CHUNK, weights, n, out + r * TQ_PANEL)
+    for (int r = 0; r < rows; r += WIDE_BLOCK) {
+        WITH_SIX(rows - r, block_wide, codes + r * CHUNK, weights, n, out + r * TQ_PANEL)
     }
 }
 
-static void tile(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int small,
-                 int32_t *out) {
-    int16_t codes[ROWS * CHUNK], weights[TQ_VECTOR * CHUNK];
-    memset(out, 0, sizeof(int32_t) * TQ_PANEL * (size_t)rows);
+/* One chunk, 16 channels. */
+static void multiply_wide(const int16_t *codes, int rows, const int8_t *panel, const int8_t *next, int64_t n,
+                          int32_t *out) {
+    int16_t weights[TQ_VECTOR * CHUNK];
+    widen_weights(panel, next, n, weights);
+    blocks_wide(codes, rows, weights, n, out);
+}
+
+static void tile_wide(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors,
+                      int32_t *out) {
+    int16_t codes[ROWS * CHUNK];
     for (int64_t k = 0; k < K; k += CHUNK) {
         const int64_t n = K - k < CHUNK ? K - k : CHUNK;
-        for (int r = 0; r < rows && !small; r++) widen_codes(a + r * stride + k, n, codes + r * CHUNK);
+        for (int r = 0; r < rows; r++) widen_codes(a + r * stride + k, n, codes + r * CHUNK);
         for (int v = 0; v < vectors; v++) {
-            const int8_t *part = panel + k * TQ_PANEL + v * 4 * TQ_VECTOR;
-            if (small) {
-                blocks_small(a + k, stride, rows, part, n, out + v * TQ_VECTOR);
-            } else {
-                widen_weights(part, panel + (k + CHUNK) * TQ_PANEL + v * 16 * n, n, weights);
-                blocks_wide(codes, rows, weights, n, out + v * TQ_VECTOR);
-            }
+            const int8_t *part = panel + k * TQ_PANEL + v * 4 * TQ_VECTOR, *next = panel + (k + CHUNK) * TQ_PANEL;
+            multiply_wide(codes, rows, part, next + v * 16 * n, n, out + v * TQ_VECTOR);
         }
     }
 }
 
-/* Both instructions of a multiply-add, on 12 independent sums. */
+/* `four`: four products fit, not two only. */
+static void tile_small(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors,
+                       int four, int32_t *out) {
+    for (int64_t k = 0; k < K; k += CHUNK) {
+        const int64_t n = K - k < CHUNK ? K - k : CHUNK;
+        const int8_t *part = panel + k * TQ_PANEL;
+        for (int v = 0; v < vectors && !four; v++)
+            blocks_of_two(a + k, stride, rows, part + v * 4 * TQ_VECTOR, n, out + v * TQ_VECTOR);
+        for (int v = 0; v < vectors * TQ_VECTOR / CHANNELS && four; v++)
+            blocks_of_codes(a + k, stride, rows, part + v * 4 * CHANNELS, n, out + v * CHANNELS);
+    }
+}
+
+static void tile(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int fits,
+                 int32_t *out) {
+    memset(out, 0, sizeof(int32_t) * TQ_PANEL * (size_t)rows);
+    if (fits < 2)
+        tile_wide(a, stride, rows, panel, K, vectors, out);
+    else
+        tile_small(a, stride, rows, panel, K, vectors, fits >= 4, out);
+}
+
+/* All instructions of 64 products, on 12 independent sums. */
 static double peak(int64_t repeats) {
     enum { SUMS = 12 };
-    __m256i sums[SUMS], codes = _mm256_set1_epi16(1), weights = _mm256_set1_epi16(-1);
+    __m256i sums[SUMS], codes = _mm256_set1_epi8(1), weights = _mm256_set1_epi8(-1);
+    const __m256i ones = _mm256_set1_epi16(1);
     UNROLL for (int i = 0; i < SUMS; i++) sums[i] = _mm256_set1_epi32(i);
     for (int64_t n = 0; n < repeats; n++) {
         UNROLL for (int i = 0; i < SUMS; i++) {
+            __m256i first = _mm256_maddubs_epi16(codes, weights), second;
             __asm__ volatile("" : "+x"(codes), "+x"(weights)); /* or the compiler would multiply once */
-            sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(codes, weights));
+            second = _mm256_maddubs_epi16(codes, weights);
+            __asm__ volatile("" : "+x"(codes), "+x"(weights));
+            sums[i] = plus(sums[i], _mm256_madd_epi16(_mm256_add_epi16(first, second), ones));
         }
     }
     UNROLL for (int i = 0; i < SUMS; i++) __asm__ volatile("" : : "x"(sums[i]));
-    return 2.0 * 16 * SUMS * (double)repeats;
+    return 2.0 * 64 * SUMS * (double)repeats;
 }
 
 const tq_isa tq_isa_avx2 = {
     .name = "avx2", .rows = ROWS, .group = 4, .offset = 0, .supported = supported,
-    .begin = nothing, .end = nothing, .tile = tile, .peak = peak, TQ_VECTOR_FUNCTIONS
+    .begin = nothing, .end = nothing, .tile = tile, .peak = peak,
+    .differences_bytes = differences_bytes, .find_differences = find_differences,
+    .tile_of_differences = tile_of_differences, TQ_VECTOR_FUNCTIONS
 };

@@ -7,9 +7,9 @@
 static int supported(void) { return has_avx512vnni(); }
 static void nothing(void) {}
 
-static void tile(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int small,
+static void tile(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int fits,
                  int32_t *out) {
-    (void)small; /* vpdpbusd adds in 32 bits: nothing saturates */
+    (void)fits; /* vpdpbusd adds in 32 bits: nothing saturates */
     vnni_tile(a, stride, rows, panel, K, vectors, out);
 }
 

@@ -44,9 +44,9 @@ ALWAYS_INLINE void block(const uint8_t *a, int64_t stride, const int8_t *panel, 
         _mm256_storeu_si256((__m256i *)(out + i / wide * TQ_PANEL + 8 * (i % wide)), sums[i / wide][i % wide]);
 }
 
-static void tile(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int small,
+static void tile(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int fits,
                  int32_t *out) {
-    (void)small; /* vpdpbusd adds in 32 bits: nothing saturates */
+    (void)fits; /* vpdpbusd adds in 32 bits: nothing saturates */
     const int8_t *next = panel + K * TQ_PANEL; /* the next panel, of which every vector fetches a quarter */
     if (rows == 1 && vectors == 4) {
         block(a, stride, panel, next, K, out, 1, ACROSS); /* one row: read the panel as it lies in memory */

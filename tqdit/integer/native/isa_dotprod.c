@@ -53,9 +53,9 @@ ALWAYS_INLINE void block(const uint8_t *a, int64_t stride, const int8_t *panel, 
         vst1q_s32(out + i / FOURS * TQ_PANEL + i % FOURS * 4, sums[i / FOURS][i % FOURS]);
 }
 
-static void tile(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int small,
+static void tile(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int fits,
                  int32_t *out) {
-    (void)small; /* sdot adds in 32 bits: nothing saturates */
+    (void)fits; /* sdot adds in 32 bits: nothing saturates */
     for (int v = 0; v < vectors; v++, panel += 4 * TQ_VECTOR, out += TQ_VECTOR) {
         switch (rows) {
             case 1: block(a, stride, panel, K, out, 1); break;

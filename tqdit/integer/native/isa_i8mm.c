@@ -53,9 +53,9 @@ ALWAYS_INLINE void block(const uint8_t *a, int64_t stride, int last, const int8_
     }
 }
 
-static void tile(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int small,
+static void tile(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int fits,
                  int32_t *out) {
-    (void)small; /* usmmla adds in 32 bits: nothing saturates */
+    (void)fits; /* usmmla adds in 32 bits: nothing saturates */
     for (int v = 0; v < vectors; v++, panel += 8 * TQ_VECTOR, out += TQ_VECTOR) {
         if (rows <= 2) block(a, stride, rows - 1, panel, K, out, 1);
         else if (rows <= 4) block(a, stride, rows - 1, panel, K, out, 2);

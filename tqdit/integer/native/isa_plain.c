@@ -7,9 +7,9 @@ enum { ROWS = 4 };
 static int supported(void) { return 1; }
 static void nothing(void) {}
 
-static void tile(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int small,
+static void tile(const uint8_t *a, int64_t stride, int rows, const int8_t *panel, int64_t K, int vectors, int fits,
                  int32_t *out) {
-    (void)small;
+    (void)fits;
     for (int r = 0; r < rows; r++) {
         int32_t sums[TQ_PANEL] = {0};
         for (int64_t k = 0; k < K; k++) {
@@ -28,7 +28,7 @@ static double peak(int64_t repeats) {
     static const int8_t panel[TQ_STEP * TQ_PANEL];
     int32_t out[ROWS * TQ_PANEL];
     void (*volatile product)(const uint8_t *, int64_t, int, const int8_t *, int64_t, int, int, int32_t *) = tile;
-    for (int64_t i = 0; i < repeats; i++) product(codes, TQ_STEP, ROWS, panel, TQ_STEP, 4, 1, out);
+    for (int64_t i = 0; i < repeats; i++) product(codes, TQ_STEP, ROWS, panel, TQ_STEP, 4, 2, out);
     return 2.0 * ROWS * TQ_STEP * TQ_PANEL * (double)repeats;
 }
 

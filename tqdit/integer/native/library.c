@@ -175,7 +175,7 @@ static int linear(const tq_linear *call, const tq_isa *isa) {
     tq_parallel(row_to_codes, &j, call->rows);
     tq_product p = {.weight = w, .codes = {codes, codes + bytes}, .stride = w->K, .rows = call->rows};
     p.finish = stored(call, isa);
-    for (int i = 0; i < call->regions; i++) p.small[i] = 2 * call->top[i] * w->largest <= INT16_MAX;
+    for (int i = 0; i < call->regions; i++) p.fits[i] = tq_fits(call->top[i], w->largest);
     tq_multiply(isa, &p);
     return 0;
 }

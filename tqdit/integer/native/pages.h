@@ -4,8 +4,7 @@
 
 #include <stdint.h>
 
-/* The next multiple of `step`. */
-static inline int64_t padded(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+#include "isa.h"
 
 typedef struct tq_block tq_block; /* memory that several weights share */
 

@@ -93,31 +93,74 @@ typedef struct plan {
     const tq_product *product;
     const tq_isa *isa;
     int64_t panels, group_rows, piece_rows, pieces; /* of a group */
+    char *differences[2]; /* of each region's rows, or NULL */
+    int64_t slot;         /* bytes for ROWS_STEP rows of them */
 } plan;
 
+static int64_t pieces_of(int64_t n, int64_t step) { return (n + step - 1) / step; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Pieces are counted through all groups. */
+static int64_t first_row(const plan *j, int64_t piece) {
+    return piece / j->pieces * j->group_rows + piece % j->pieces * j->piece_rows;
+}
+
+static int64_t last_row(const plan *j, int64_t piece) {
+    const int64_t end_of_group = (piece / j->pieces + 1) * j->group_rows;
+    return least(first_row(j, piece) + j->piece_rows, least(end_of_group, j->product->rows));
+}
+
+static void *differences_of(const plan *j, int region, int64_t row) {
+    return j->differences[region] ? j->differences[region] + row / ROWS_STEP * j->slot : NULL;
+}
+
+static void differences_unit(const void *job, int64_t piece, int thread) {
+    (void)thread;
+    const plan *j = job;
+    const tq_product *p = j->product;
+    const int64_t end = last_row(j, piece);
+    for (int i = 0; i < p->finish.regions; i++) {
+        for (int64_t row = first_row(j, piece); row < end && j->differences[i]; row += j->isa->rows)
+            j->isa->find_differences(p->codes[i] + row * p->stride, p->stride, (int)least(end - row, j->isa->rows),
+                                     p->weight->K, differences_of(j, i, row));
+    }
+}
+
+static void multiply_tile(const plan *j, int region, int64_t row, int rows, int64_t number, int vectors, int32_t *out) {
+    const tq_product *p = j->product;
+    const tq_weight *w = p->weight;
+    const int8_t *panel = w->panels + number * w->K * TQ_PANEL;
+    void *differences = differences_of(j, region, row);
+    const int32_t *sums = w->sums + number * TQ_PANEL;
+    if (differences && j->isa->tile_of_differences(differences, rows, panel, sums, w->K, vectors, out)) return;
+    j->isa->tile(p->codes[region] + row * p->stride, p->stride, rows, panel, w->K, vectors, p->fits[region], out);
+}
 
 static void multiply_unit(const void *job, int64_t unit, int thread) {
     (void)thread;
     const plan *j = job;
     const tq_product *p = j->product;
-    const tq_weight *w = p->weight;
-    const int64_t group = unit / (j->panels * j->pieces), number = unit / j->pieces % j->panels;
-    const int64_t start = group * j->group_rows + unit % j->pieces * j->piece_rows;
-    const int64_t end = least(start + j->piece_rows, least((group + 1) * j->group_rows, p->rows));
-    const int64_t column = number * TQ_PANEL;
-    const int columns = (int)least(w->out - column, TQ_PANEL);
+    const int64_t number = unit / j->pieces % j->panels, column = number * TQ_PANEL;
+    const int64_t piece = unit / (j->panels * j->pieces) * j->pieces + unit % j->pieces, end = last_row(j, piece);
+    const int columns = (int)least(p->weight->out - column, TQ_PANEL);
     const int vectors = (columns + TQ_VECTOR - 1) / TQ_VECTOR;
-    const int8_t *panel = w->panels + number * w->K * TQ_PANEL;
-    _Alignas(ALIGNMENT) int32_t first[TQ_ROWS * TQ_PANEL];
-    _Alignas(ALIGNMENT) int32_t second[TQ_ROWS * TQ_PANEL]; /* only where there are two regions */
-    for (int64_t row = start; row < end; row += j->isa->rows) {
+    _Alignas(ALIGNMENT) int32_t sums[2][TQ_ROWS * TQ_PANEL]; /* of each region */
+    for (int64_t row = first_row(j, piece); row < end; row += j->isa->rows) {
         const int rows = (int)least(end - row, j->isa->rows);
-        j->isa->tile(p->codes[0] + row * p->stride, p->stride, rows, panel, w->K, vectors, p->small[0], first);
-        if (p->finish.regions == 2)
-            j->isa->tile(p->codes[1] + row * p->stride, p->stride, rows, panel, w->K, vectors, p->small[1], second);
-        j->isa->finish(&p->finish, first, second, row, rows, column, columns);
+        for (int i = 0; i < p->finish.regions; i++) multiply_tile(j, i, row, rows, number, vectors, sums[i]);
+        j->isa->finish(&p->finish, sums[0], sums[1], row, rows, column, columns);
     }
+}
+
+/* Differences are worth it where rows are many, and panels; and where codes are large. Their memory is attention's. */
+static void take_differences(plan *j) {
+    const tq_product *p = j->product;
+    if (!j->isa->find_differences || p->rows < ROWS_STEP || j->panels < 2) return;
+    j->slot = j->isa->differences_bytes(ROWS_STEP, p->weight->K);
+    const int64_t bytes = pieces_of(p->rows, ROWS_STEP) * j->slot;
+    char *memory = tq_memory(1 + TQ_MOST_THREADS, (size_t)(bytes * p->finish.regions));
+    for (int i = 0; i < p->finish.regions && memory; i++)
+        if (p->fits[i] < 2) j->differences[i] = memory + i * bytes;
 }
 
 /* Threads share either the rows, and then each reads all of the weight; or the panels, and then each reads rows that
@@ -130,13 +173,14 @@ static int64_t rows_of_group(const tq_product *p, int64_t panels) {
     return padded(least((p->rows + groups - 1) / groups, MOST_ROWS), ROWS_STEP);
 }
 
-static int64_t pieces_of(int64_t n, int64_t step) { return (n + step - 1) / step; }
-
 void tq_multiply(const tq_isa *isa, const tq_product *p) {
     plan j = {.product = p, .isa = isa, .panels = pieces_of(p->weight->out, TQ_PANEL)};
     j.group_rows = rows_of_group(p, j.panels);
     j.piece_rows = least(padded(PIECE / (TQ_PANEL * p->weight->K), 2 * ROWS_STEP), j.group_rows);
     if (j.piece_rows == 0) j.piece_rows = least(2 * ROWS_STEP, j.group_rows);
     j.pieces = pieces_of(j.group_rows, j.piece_rows);
-    tq_parallel(multiply_unit, &j, pieces_of(p->rows, j.group_rows) * j.panels * j.pieces);
+    const int64_t pieces = pieces_of(p->rows, j.group_rows) * j.pieces;
+    take_differences(&j);
+    if (j.differences[0] || j.differences[1]) tq_parallel(differences_unit, &j, pieces);
+    tq_parallel(multiply_unit, &j, pieces * j.panels);
 }

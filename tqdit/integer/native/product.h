@@ -54,9 +54,15 @@ typedef struct tq_product {
     const tq_weight *weight;
     const uint8_t *codes[2]; /* of each region, rows of K bytes */
     int64_t stride, rows;    /* bytes from row to row */
-    int small[2];            /* fit sums of two products into 16 bits? */
+    int fits[2];             /* so many products fit into 16 bits */
     tq_finish finish;
 } tq_product;
+
+/* How many products of codes up to `code` with weights up to `weight` fit into 16 bits. */
+static inline int tq_fits(int code, int weight) {
+    const int product = code * weight;
+    return INT16_MAX / (product > 0 ? product : 1);
+}
 
 /* Call it between tq_enter and tq_leave. */
 void tq_multiply(const tq_isa *isa, const tq_product *p);

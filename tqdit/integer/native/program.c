@@ -167,7 +167,7 @@ static int do_linear(const run *r, const tq_step *s) {
     f->segment_count = s->segment_count;
     p.codes[0] = start_of(r, s->in);
     p.codes[1] = s->regions == 2 ? start_of(r, s->in2) : NULL;
-    for (int i = 0; i < s->regions; i++) p.small[i] = 2 * s->top[i] * s->weight->largest <= INT16_MAX;
+    for (int i = 0; i < s->regions; i++) p.fits[i] = tq_fits(s->top[i], s->weight->largest);
     tq_multiply(r->isa, &p);
     return 0;
 }

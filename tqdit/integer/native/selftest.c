@@ -5,7 +5,8 @@
 #include "library.h"
 
 enum {
-    KINDS = 5,         /* of numbers: see `fill` */
+    KINDS = 8,         /* of numbers: see `code_of_kind` */
+    ALIKE = 6,         /* the first kind whose rows are */
     DIFFERENT = 7,     /* rows of codes that differ; then they begin again */
     LONGEST = 4608,    /* input channels */
     STRIDE = LONGEST + 65, /* of rows of codes; the bytes in between must not count */
@@ -28,25 +29,40 @@ typedef struct tile_test {
     int8_t weights[LONGEST * TQ_PANEL];                       /* [k][c] */
     int8_t panel[LONGEST * TQ_PANEL], plain[LONGEST * TQ_PANEL]; /* the same, as the two instruction sets like it */
     int32_t expected[DIFFERENT * TQ_PANEL], out[GUARD + OUT + GUARD];
+    int32_t sums[TQ_PANEL]; /* of weights */
+    void *differences;      /* of rows, or NULL */
 } tile_test;
 
-/* Kinds: random; the largest codes with the least weights; with the largest; with alternating ones; small codes. */
-static uint8_t code_of_kind(int kind, int row, uint32_t *state) {
+/* The same for all rows. */
+static int common_code(int k) { return (int)((uint32_t)k * 2654435761u >> 24); }
+
+/* Kinds: random; the largest codes with the least weights; with the largest; with alternating ones; codes of 7 bits; codes
+   and weights of 6 bits; rows that are alike, but one code of 256 is 128 off; such rows with alternating weights, where four
+   products of differences come as close to the limit of 16 bits as they may. */
+static uint8_t code_of_kind(int kind, int row, int k, uint32_t *state) {
     if (kind == 0) return (uint8_t)next(state);
     if (kind == 4) return next(state) % 128;
-    return (uint8_t)(255 - row);
+    if (kind == 5) return next(state) % 64;
+    if (kind < ALIKE) return (uint8_t)(255 - row);
+    if (next(state) % 256 == 0) return (uint8_t)(common_code(k) + 128);
+    const int code = common_code(k) + (int)(next(state) % 79) - 39;
+    return (uint8_t)(code < 0 ? 0 : code > 255 ? 255 : code);
 }
+
+/* How many products fit into 16 bits. */
+static int fits_of_kind(int kind) { return kind == 4 ? 2 : kind == 5 ? 16 : 1; }
 
 static int8_t weight_of_kind(int kind, int k, int c, uint32_t *state) {
     if (kind == 1) return -128;
     if (kind == 2) return 127;
     if (kind == 3) return (k + c) % 2 ? 127 : -128;
-    return (int8_t)((int)(next(state) % 256) - 128);
+    if (kind == 7) return c % 2 ? 127 : -128;
+    return (int8_t)(kind == 5 ? (int)(next(state) % 64) - 32 : (int)(next(state) % 256) - 128);
 }
 
 static void fill(tile_test *t, int kind, uint32_t *state) {
     for (int r = 0; r < DIFFERENT; r++)
-        for (int k = 0; k < STRIDE; k++) t->codes[r * STRIDE + k] = code_of_kind(kind, r, state);
+        for (int k = 0; k < STRIDE; k++) t->codes[r * STRIDE + k] = code_of_kind(kind, r, k, state);
     for (int r = DIFFERENT; r < TQ_ROWS; r++)
         memcpy(t->codes + r * STRIDE, t->codes + r % DIFFERENT * STRIDE, STRIDE);
     for (int k = 0; k < LONGEST; k++)
@@ -72,13 +88,31 @@ static void expect(tile_test *t, int64_t K, int offset) {
     }
 }
 
-static const char *tile_differs(const tq_isa *isa, tile_test *t, int64_t K, int rows, int vectors, int small) {
+static int sums_differ(const tile_test *t, int rows, int vectors) {
+    for (int r = 0; r < rows; r++)
+        if (memcmp(t->out + GUARD + r * TQ_PANEL, t->expected + r % DIFFERENT * TQ_PANEL,
+                   sizeof(int32_t) * TQ_VECTOR * vectors))
+            return 1;
+    return 0;
+}
+
+/* Rows that are alike must become differences. */
+static const char *differences_differ(const tq_isa *isa, tile_test *t, int64_t K, int rows, int vectors, int kind) {
+    isa->find_differences(t->codes, STRIDE, rows, K, t->differences);
+    for (int c = 0; c < TQ_PANEL; c++) t->sums[c] = 0;
+    for (int64_t i = 0; i < K * TQ_PANEL; i++) t->sums[i % TQ_PANEL] += t->weights[i];
+    if (!isa->tile_of_differences(t->differences, rows, t->panel, t->sums, K, vectors, t->out + GUARD))
+        return kind >= ALIKE ? "rows that are alike differ too much" : NULL;
+    return sums_differ(t, rows, vectors) ? "products of differences differ" : NULL;
+}
+
+static const char *tile_differs(const tq_isa *isa, tile_test *t, int64_t K, int rows, int vectors, int kind) {
     int32_t *out = t->out + GUARD;
     for (int i = 0; i < GUARD + OUT + GUARD; i++) t->out[i] = UNTOUCHED;
-    isa->tile(t->codes, STRIDE, rows, t->panel, K, vectors, small, out);
-    for (int r = 0; r < rows; r++)
-        if (memcmp(out + r * TQ_PANEL, t->expected + r % DIFFERENT * TQ_PANEL, sizeof(int32_t) * TQ_VECTOR * vectors))
-            return small ? "products of small codes differ" : "products differ";
+    isa->tile(t->codes, STRIDE, rows, t->panel, K, vectors, fits_of_kind(kind), out);
+    if (sums_differ(t, rows, vectors)) return fits_of_kind(kind) > 1 ? "products of small codes differ" : "products differ";
+    const char *problem = t->differences ? differences_differ(isa, t, K, rows, vectors, kind) : NULL;
+    if (problem) return problem;
     for (int i = 0; i < GUARD; i++)
         if (out[-1 - i] != UNTOUCHED || out[isa->rows * TQ_PANEL + i] != UNTOUCHED)
             return "a product writes beyond its tile";
@@ -99,7 +133,7 @@ static const char *tiles_differ(const tq_isa *isa, tile_test *t) {
             expect(t, lengths[i], isa->offset);
             for (int rows = first; rows <= isa->rows && !problem; rows++)
                 for (int vectors = i > 2 ? 4 : 1; vectors <= 4 && !problem; vectors++)
-                    problem = tile_differs(isa, t, lengths[i], rows, vectors, kind == 4);
+                    problem = tile_differs(isa, t, lengths[i], rows, vectors, kind);
         }
     }
     return problem;
@@ -158,9 +192,11 @@ static const char *vectors_differ(const tq_isa *isa) {
 const char *tq_selftest(const tq_isa *isa) {
     tile_test *t = malloc(sizeof *t);
     if (!t) return "too little memory for the self-test";
+    t->differences = isa->differences_bytes ? malloc((size_t)isa->differences_bytes(TQ_ROWS, LONGEST)) : NULL;
     isa->begin();
     const char *problem = tiles_differ(isa, t);
     isa->end();
+    free(t->differences);
     free(t);
     return problem ? problem : vectors_differ(isa);
 }
