@@ -18,7 +18,6 @@
 #define TQDIT_DIFFERENCES_AVX2_H
 
 #include <immintrin.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "isa.h"
@@ -126,7 +125,10 @@ static int loudness(const uint8_t *a, const uint8_t *b) {
     int above[2] = {0}, below[2] = {0}, most = 0;
     for (int i = 0; i < EIGHT; i++) {
         const int d = a[i] - b[i], four = i / 2 % 2;
-        *(d > 0 ? above + four : below + four) += abs(d);
+        if (d > 0)
+            above[four] += d;
+        else
+            below[four] -= d;
     }
     for (int four = 0; four < 2; four++) {
         most = most > above[four] ? most : above[four];
@@ -139,8 +141,9 @@ static int loudness(const uint8_t *a, const uint8_t *b) {
    four louder by 4 (n - 1) / n at most. Returns where the list goes on; NULL where it is full. */
 static share *cut(const uint8_t *a, const uint8_t *b, int64_t k, int8_t *place, share *list, const share *end) {
     const int most = loudness(a, b);
-    int n = 2, bits = 1;
-    for (; most + 4 * (n - 1) > QUIET * n; bits++) n *= 2;
+    int bits = 1;
+    while (most + 4 * ((1 << bits) - 1) > QUIET << bits) bits++;
+    const int n = 1 << bits;
     if (end - list < n - 1) return NULL;
     for (int i = 0; i < EIGHT; i++) place[i] = (int8_t)((a[i] - b[i]) >> bits);
     for (int j = 1; j < n; j++, list++) {
