@@ -23,7 +23,7 @@ int tq_threads(void); /* how many the running call may use */
 
 /* Memory of the pool that is kept from call to call: NULL, if there is not enough. Aligned to 64 bytes, and 128 bytes
    longer than asked for, zeros when new. Slot 0 is for the rows of a call, slot 1 + t for thread t, the last one for
-   panels of keys and values. */
+   panels of keys and values, or for what the rows of a product differ in: for one step of a call at a time. */
 void *tq_memory(int slot, size_t bytes);
 
 #endif
